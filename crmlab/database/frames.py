@@ -1,0 +1,52 @@
+"""Between pandas and ibis, by way of Arrow: the same types in and out, and no copy of strings."""
+
+import ibis
+import ibis.expr.types as ir
+import pandas as pd
+import pyarrow as pa
+
+from crmlab.errors import ContractError
+
+__all__ = ["as_table", "to_frame"]
+
+
+def as_table(table: pd.DataFrame | ir.Table) -> ir.Table:
+    """Make an ibis table of a frame; an ibis table passes through.
+
+    Raises
+    ------
+    ContractError
+        If a column of the frame mixes types, such as ids that are partly numbers and partly text.
+
+    Examples
+    --------
+    >>> as_table(pd.DataFrame({"customer_id": ["a"]})).columns
+    ('customer_id',)
+    """
+    if isinstance(table, pd.DataFrame):
+        return ibis.memtable(as_arrow(table))
+    return table
+
+
+def as_arrow(frame: pd.DataFrame) -> pa.Table:
+    """Make an Arrow table of a frame, without its index."""
+    columns, problems = {}, []
+    for name in frame.columns:
+        try:
+            columns[str(name)] = pa.Array.from_pandas(frame[name])
+        except (pa.ArrowInvalid, pa.ArrowTypeError, ValueError) as error:
+            problems.append(f"{name}: {str(error).splitlines()[0]}")
+    if problems:
+        raise ContractError("these columns mix types; make each of them one type, e.g. with astype(str)", problems)
+    return pa.table(columns)
+
+
+def to_frame(expression: ir.Table) -> pd.DataFrame:
+    """Evaluate an ibis table in its engine and bring the result home; dates come as datetime64.
+
+    Examples
+    --------
+    >>> to_frame(as_table(pd.DataFrame({"n": [1, 2]})))["n"].tolist()
+    [1, 2]
+    """
+    return expression.to_pyarrow().to_pandas(date_as_object=False)
