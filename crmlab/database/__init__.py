@@ -15,15 +15,21 @@ from crmlab.database.clusters import (
     segment_stability,
 )
 from crmlab.database.cohorts import CohortTable, cohort_table
+from crmlab.database.loading import LoadReport
 from crmlab.database.purchases import new_customers
 from crmlab.database.segments import ABC, RFM, abc_classes, rfm
+from crmlab.database.store import CustomerDB
 from crmlab.database.summary import CustomerSummary, customer_summary
+from crmlab.database.views import Customer360
 
 __all__ = [
     "ABC",
     "RFM",
     "CohortTable",
+    "Customer360",
+    "CustomerDB",
     "CustomerSummary",
+    "LoadReport",
     "SegmentStability",
     "Segments",
     "abc_classes",

@@ -183,7 +183,7 @@ def segment_stability(labels_before: pd.Series, labels_after: pd.Series) -> Segm
     Examples
     --------
     >>> segment_stability(pd.Series({"a": 1, "b": 1, "c": 2}), pd.Series({"a": 1, "b": 2, "c": 2}))
-    SegmentStability: 66.7% of 3 customers stay, adjusted Rand 0.000 (0 only before and 0 only after left out)
+    SegmentStability: 66.7% of 3 customers stay, adjusted Rand -0.500 (0 only before and 0 only after left out)
     """
     from sklearn.metrics import adjusted_rand_score
 

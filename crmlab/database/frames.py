@@ -33,12 +33,23 @@ def as_arrow(frame: pd.DataFrame) -> pa.Table:
     columns, problems = {}, []
     for name in frame.columns:
         try:
-            columns[str(name)] = pa.Array.from_pandas(frame[name])
+            columns[str(name)] = _plain(pa.Array.from_pandas(frame[name]))
         except (pa.ArrowInvalid, pa.ArrowTypeError, ValueError) as error:
             problems.append(f"{name}: {str(error).splitlines()[0]}")
     if problems:
         raise ContractError("these columns mix types; make each of them one type, e.g. with astype(str)", problems)
     return pa.table(columns)
+
+
+def _plain(values: pa.Array) -> pa.Array:
+    """Categories as their values, times to the microsecond, a column of nothing as empty text."""
+    if pa.types.is_dictionary(values.type):
+        return values.dictionary_decode()
+    if pa.types.is_timestamp(values.type):
+        return values.cast(pa.timestamp("us", values.type.tz), safe=False)
+    if pa.types.is_null(values.type):
+        return values.cast(pa.string())
+    return values
 
 
 def to_frame(expression: ir.Table) -> pd.DataFrame:

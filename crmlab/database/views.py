@@ -1,0 +1,123 @@
+"""What is read from the customer database: expressions over its tables, the same on every engine."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+import ibis.expr.types as ir
+import pandas as pd
+
+from crmlab.database.frames import to_frame
+from crmlab.errors import StoreError
+
+__all__ = ["Customer360", "customers_360", "profile", "transactions"]
+
+_HEAD = ["customer_id", "date", "amount", "order_id", "product_id", "quantity", "channel"]
+
+
+def transactions(orders: ir.Table, lines: ir.Table) -> ir.Table:
+    """Orders and their lines as one transactions table under contract, one row per line."""
+    joined = lines.inner_join(orders, "order_id").drop("occurrence")
+    return joined.select(*_HEAD, *[name for name in joined.columns if name not in _HEAD])
+
+
+def customers_360(tables: Mapping[str, ir.Table]) -> ir.Table:
+    """One row per customer: attributes, then what was bought, contacted and answered."""
+    log = transactions(tables["orders"], tables["lines"])
+    buys = log.amount >= 0
+    bought = log.group_by("customer_id").agg(
+        first_date=log.date.min(where=buys).date(),
+        last_date=log.date.max(where=buys).date(),
+        n_orders=log.date.date().nunique(where=buys),
+        amount=log.amount.sum(where=buys),
+        returned=-log.amount.sum(where=~buys),
+    )
+    contacts, responses = tables["contacts"], tables["responses"]
+    told = contacts.group_by("customer_id").agg(contacts=contacts.count())
+    answered = responses.group_by("customer_id").agg(responses=responses.count())
+    base = tables["customers"]
+    for part in (bought, told, answered):
+        base = base.left_join(part, "customer_id").drop("customer_id_right")
+    zero = dict.fromkeys(("n_orders", "contacts", "responses"), 0) | {"amount": 0.0, "returned": 0.0}
+    return base.fill_null(zero)
+
+
+@dataclass(frozen=True, eq=False)
+class Customer360:
+    """Everything the database knows of one customer.
+
+    Attributes
+    ----------
+    customer_id : str or int
+        The customer.
+    profile : mapping of str to value
+        The customer's row of the ``customers_360`` view.
+    orders : pandas.DataFrame
+        ``order_id``, ``date``, ``amount`` (money), ``lines``; the newest first.
+    products : pandas.DataFrame
+        The ten products with the most money: their attributes, ``orders``, ``quantity``, ``amount``.
+    contacts, responses : pandas.DataFrame
+        Rows of these tables, in order of campaign and date.
+    """
+
+    customer_id: str | int
+    profile: Mapping[str, Any]
+    orders: pd.DataFrame
+    products: pd.DataFrame
+    contacts: pd.DataFrame
+    responses: pd.DataFrame
+
+    def _parts(self) -> dict[str, pd.DataFrame]:
+        parts = {
+            "latest orders": self.orders,
+            "top products": self.products,
+            "contacts": self.contacts,
+            "responses": self.responses,
+        }
+        return {title: part for title, part in parts.items() if len(part)}
+
+    def _lines(self) -> list[str]:
+        return [f"{name}: {value}" for name, value in self.profile.items() if name != "customer_id" and pd.notna(value)]
+
+    def __repr__(self) -> str:
+        text = [f"Customer {self.customer_id}", *(f"  {line}" for line in self._lines())]
+        for title, part in self._parts().items():
+            text += [f"{title} ({len(part)})", part.head(5).to_string(index=False)]
+        return "\n".join(text)
+
+    def _repr_html_(self) -> str:
+        facts = "".join(f"<li>{escape(line)}</li>" for line in self._lines())
+        tables = "".join(
+            f"<h4>{title} ({len(part)})</h4>{part.head(5).to_html(index=False, border=0)}"
+            for title, part in self._parts().items()
+        )
+        return f"<h3>Customer {escape(str(self.customer_id))}</h3><ul>{facts}</ul>{tables}"
+
+
+def profile(tables: Mapping[str, ir.Table], overview: ir.Table, customer_id: str | int) -> Customer360:
+    """Collect one customer's rows; see `CustomerDB.customer_360`."""
+    known = overview.customer_id.type()
+    if known.is_integer() and not str(customer_id).lstrip("-").isdigit():
+        raise StoreError(f"there is no customer {customer_id!r}: customer_id is a whole number in this database")
+    wanted = int(customer_id) if known.is_integer() else str(customer_id)
+    found = to_frame(overview.filter(overview.customer_id == wanted))
+    if found.empty:
+        raise StoreError(f"there is no customer {customer_id!r}; query('SELECT customer_id FROM customers') lists them")
+    log = transactions(tables["orders"], tables["lines"])
+    log = log.filter(log.customer_id == wanted)
+    orders = log.group_by("order_id", "date").agg(amount=log.amount.sum(), lines=log.count())
+    bought = log.group_by("product_id").agg(
+        orders=log.order_id.nunique(), quantity=log.quantity.sum(), amount=log.amount.sum()
+    )
+    products = tables["products"].inner_join(bought, "product_id")
+    events = [table.filter(table.customer_id == wanted) for table in (tables["contacts"], tables["responses"])]
+    contacts, responses = (to_frame(part.order_by("campaign_id", "date", "occurrence")) for part in events)
+    return Customer360(
+        customer_id=wanted,
+        profile=found.to_dict("records")[0],
+        orders=to_frame(orders.order_by(orders.date.desc(), "order_id")),
+        products=to_frame(products.order_by(products.amount.desc(), "product_id").limit(10)).dropna(axis=1, how="all"),
+        contacts=contacts.drop(columns=["customer_id", "occurrence"]),
+        responses=responses.drop(columns=["customer_id", "occurrence"]),
+    )
