@@ -1,7 +1,28 @@
 """The lab: run the chapters, record what they find, check exercises, compare with published numbers."""
 
+from crmlab.lab.catalogue import Chapter, chapters
 from crmlab.lab.checks import CheckResult, check, checker, judge
 from crmlab.lab.compare import close, same_set, same_table
+from crmlab.lab.parameters import Parameter
 from crmlab.lab.records import export, record
+from crmlab.lab.results import ChapterResult, Event, Run
+from crmlab.lab.runner import run
 
-__all__ = ["CheckResult", "check", "checker", "close", "export", "judge", "record", "same_set", "same_table"]
+__all__ = [
+    "Chapter",
+    "ChapterResult",
+    "CheckResult",
+    "Event",
+    "Parameter",
+    "Run",
+    "chapters",
+    "check",
+    "checker",
+    "close",
+    "export",
+    "judge",
+    "record",
+    "run",
+    "same_set",
+    "same_table",
+]

@@ -140,7 +140,7 @@ def _describe(answer: Any) -> str:
         return f"the text {answer[:40]!r}"
     if isinstance(answer, pd.DataFrame):
         return f"a table of {answer.shape[0]:,} rows and {answer.shape[1]} columns"
-    size = f" of {len(answer):,}" if hasattr(answer, "__len__") and getattr(answer, "shape", (1,)) else ""
+    size = f" of {len(answer):,}" if hasattr(answer, "__len__") and np.shape(answer) else ""
     return f"a {type(answer).__name__}{size}"
 
 

@@ -53,7 +53,7 @@ def record(name: str, value: float | str, *, unit: str = "", published: str | No
     plain = _plain(name, value)
     _claim("record", name)
     data = {"name": name, "value": plain, "unit": unit, "published": published}
-    label = f"{name} = {_readable(plain)}{' ' + unit if unit else ''}"
+    label = f"{name} = {readable(plain)}{' ' + unit if unit else ''}"
     show({RECORD_MIME: data, "text/plain": f"{label} [{published}]" if published else label})
 
 
@@ -112,7 +112,8 @@ def _plain(name: str, value: object) -> float | int | str | bool:
     )
 
 
-def _readable(value: float | int | str | bool) -> str:
+def readable(value: float | int | str | bool) -> str:
+    """A recorded value for people: thousands separated, six significant digits."""
     if isinstance(value, float):
         return f"{value:,.2f}" if abs(value) >= 1000 else f"{value:.6g}"
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)

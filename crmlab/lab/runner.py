@@ -1,0 +1,172 @@
+"""Run chapters: everything that can be refused is refused before a kernel starts; what has run is never lost."""
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from crmlab.errors import LabError, ParameterError
+from crmlab.lab import catalogue, provenance
+from crmlab.lab.catalogue import Chapter
+from crmlab.lab.files import held
+from crmlab.lab.results import PROVENANCE, ChapterResult, Progress, Run
+
+_LOCK = ".running"
+
+
+def run(
+    chapters: Iterable[str] | None = None,
+    *,
+    parameters: Mapping[str, Any] | None = None,
+    data: str | os.PathLike[str] = "",
+    columns: Mapping[str, str] | None = None,
+    jobs: int = 1,
+    quick: bool = False,
+    resume: bool = False,
+    out: str | os.PathLike[str] = "runs",
+    progress: Progress | None = None,
+    course: Path | None = None,
+) -> Run:
+    """Run chapters, each in a kernel of its own.
+
+    One failing chapter does not stop the others. An interrupt (Ctrl-C) stops the kernels, keeps what is finished and
+    returns; ``resume=True`` goes on later.
+
+    Parameters
+    ----------
+    chapters : iterable of str, optional
+        Ids or file names of chapters; all if none is given.
+    parameters : mapping, optional
+        Values by parameter name; each goes to every selected chapter that has the parameter.
+    data : str or path, optional
+        The reader's own transactions: a file or an address. Chapters that do not take own data are not run.
+    columns : mapping, optional
+        Contract name to the reader's column name, with `data`.
+    jobs : int, default 1
+        How many chapters run at once.
+    quick : bool, default False
+        Use the smaller values that the catalogue states for a quick run.
+    resume : bool, default False
+        Go on with the newest run in `out` of the same chapters, parameters and notebooks that has chapters left.
+    out : str or path, default "runs"
+        Folder for runs.
+    progress : callable, optional
+        Called with every `Event`, one at a time.
+    course : pathlib.Path, optional
+        Folder with ``course.yml`` and notebooks; by default the course that comes with crmlab.
+
+    Returns
+    -------
+    Run
+        Its folder holds notebooks/, html/, tables/, index.html, records.parquet and provenance.json.
+
+    Raises
+    ------
+    ParameterError
+        If a chapter or parameter is unknown, or a value is of the wrong type or out of range. Nothing has run then.
+    LabError
+        If the catalogue and the notebooks do not agree.
+    """
+    selected = catalogue.select(catalogue.chapters(course), chapters)
+    if not selected:
+        raise ParameterError("there are no chapters to run")
+    if jobs < 1:
+        raise ParameterError(f"jobs = {jobs}: at least 1 is needed")
+    given = _given(parameters or {}, str(data), columns)
+    takers = [one for one in selected if one.own_data] if data else selected
+    values = catalogue.resolve(takers, given, quick=quick) if takers else {}
+    plan = tuple(_plan(one, values.get(one.id)) for one in selected)
+    key = provenance.fingerprint([[one.chapter, one.source, one.parameters_hash] for one in plan])
+    folder = (_unfinished(Path(out), key) if resume else None) or _new_folder(Path(out))
+    head = {
+        "run": folder.name,
+        "key": key,
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "quick": quick,
+        **provenance.environment(),
+        "data": provenance.checksums({name for one in selected for name in one.datasets}),
+    }
+    with held(folder / _LOCK) as ours:
+        if not ours:
+            raise LabError(f"{folder} is in use by another run")
+        from crmlab.lab.execution import Execution
+
+        return Execution(folder, plan, head, progress).run(selected, values, jobs)
+
+
+def _given(parameters: Mapping[str, Any], data: str, columns: Mapping[str, str] | None) -> dict[str, Any]:
+    """All values in one mapping, the reader's file made absolute."""
+    for name, option in (("data", "--data FILE"), ("columns", "--columns ...")):
+        if name in parameters:
+            raise ParameterError(f"give {name!r} with {option}; in Python, run(..., {name}=...)")
+    if columns and not data:
+        raise ParameterError("columns name the columns of your own file: give it with --data FILE (run(..., data=...))")
+    if not data:
+        return dict(parameters)
+    if not data.startswith(("http://", "https://")):
+        if not Path(data).is_file():
+            raise ParameterError(f"there is no file {data!r} to take as own data")
+        data = str(Path(data).resolve())
+    return {**parameters, "data": data, **({"columns": dict(columns)} if columns else {})}
+
+
+def _plan(chapter: Chapter, values: Mapping[str, Any] | None) -> ChapterResult:
+    """The result before anything ran: "interrupted" if it is to run, else why it cannot. No values: no own data."""
+    effective = provenance.portable({**chapter.defaults, **(values or {})})
+    obstacle = "does not take own data" if values is None else _obstacle(chapter, values)
+    return ChapterResult(
+        chapter=chapter.id,
+        title=chapter.title,
+        status="not run" if obstacle else "interrupted",
+        message=obstacle,
+        parameters=effective,
+        parameters_hash=provenance.fingerprint(effective),
+        source=chapter.checksum,
+    )
+
+
+def _obstacle(chapter: Chapter, values: Mapping[str, Any]) -> str:
+    """Why a chapter cannot run here, empty if it can: an extra, or data that come with one, are not installed."""
+    from crmlab.datasets import list as list_datasets
+
+    if chapter.needs and provenance.missing(chapter.needs):
+        return f"needs crmlab[{chapter.needs}]"
+    chosen = {chapter.defaults.get("dataset")} if values.get("data") else set()
+    wanted = {*chapter.datasets, values.get("dataset", "")} - chosen
+    table = list_datasets().set_index("name")
+    needs = table.loc[table.index.isin(wanted) & ~table["available"].astype(bool), "needs"]
+    extras = sorted({one for one in needs if one.startswith("crmlab[")})  # a download is tried by the chapter itself
+    return f"needs {', '.join(extras)}" if extras else ""
+
+
+def _new_folder(out: Path) -> Path:
+    """A new folder in `out`, named by the time."""
+    stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
+    for number in count(1):
+        folder = out / (stamp if number == 1 else f"{stamp}-{number}")
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        return folder
+    raise AssertionError  # count never ends
+
+
+def _unfinished(out: Path, key: str) -> Path | None:
+    """The newest run in `out` of the same plan that has chapters left and is not under way."""
+    for folder in newest(out):
+        content = json.loads((folder / PROVENANCE).read_text(encoding="utf-8"))
+        left = any(one["status"] in ("interrupted", "failed") for one in content["chapters"])
+        with held(folder / _LOCK) as free:
+            if content["key"] == key and left and free:
+                return folder
+    return None
+
+
+def newest(out: Path) -> list[Path]:
+    """The folders of runs in `out`, the newest first."""
+    folders = [path.parent for path in out.glob(f"*/{PROVENANCE}")]
+    return sorted(folders, key=lambda one: (one.name, len(one.name)), reverse=True)
