@@ -1,0 +1,311 @@
+"""What a table of customers, products, orders or contacts must look like.
+
+One description of every contract (`FIELDS`) serves twice: as a pandera schema that checks a whole table
+(`check_table`), and as the row rules by which `crmlab.datasets.read_transactions` accepts or rejects a row.
+pandera itself is loaded only when a schema is asked for.
+"""
+
+import difflib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+import numpy as np
+import pandas as pd
+
+from crmlab.errors import ContractError
+
+if TYPE_CHECKING:
+    from pandera.pandas import DataFrameSchema
+
+    TRANSACTIONS: DataFrameSchema
+    CUSTOMERS: DataFrameSchema
+    PRODUCTS: DataFrameSchema
+    CAMPAIGNS: DataFrameSchema
+    CONTACTS: DataFrameSchema
+    RESPONSES: DataFrameSchema
+
+__all__ = [
+    "CAMPAIGNS",
+    "CONTACTS",
+    "CUSTOMERS",
+    "FIELDS",
+    "PRODUCTS",
+    "RESPONSES",
+    "TRANSACTIONS",
+    "Field",
+    "Kind",
+    "Rule",
+    "check_table",
+    "require_columns",
+    "suggest",
+]
+
+Kind = Literal["transactions", "customers", "products", "campaigns", "contacts", "responses"]
+
+#: A single amount, price or quantity beyond this is taken for a slip: sums of such values lose their cents.
+LARGEST = 1e12
+#: No customer record is older; spreadsheets write an empty date as 1899-12-30.
+EARLIEST = pd.Timestamp("1900-01-01")
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One thing that must hold for every value of a column.
+
+    Parameters
+    ----------
+    broken : str
+        What is said of a value that breaks the rule, after the column's name: ``"is not finite"``.
+    holds : callable
+        Series to boolean Series of the same length, True where the rule holds.
+    """
+
+    broken: str
+    holds: Callable[[pd.Series], pd.Series]
+
+
+@dataclass(frozen=True)
+class Field:
+    """A column of a contract.
+
+    Parameters
+    ----------
+    name : str
+        Name of the column.
+    type : {"id", "date", "number", "text"}
+        Identifiers are text or whole numbers; dates have no time zone; numbers are finite.
+    description : str
+        Meaning and unit.
+    required : bool
+        Whether the table must have the column.
+    nullable : bool
+        Whether single values may be missing.
+    unique : bool
+        Whether the column is the table's key.
+    """
+
+    name: str
+    type: Literal["id", "date", "number", "text"]
+    description: str
+    required: bool = False
+    nullable: bool = True
+    unique: bool = False
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """The rules for single values, in the order in which they are reported."""
+        missing = () if self.nullable else (Rule("is missing", lambda s: s.notna()),)
+        return missing + _RULES[self.type]
+
+    def fits(self, values: pd.Series) -> bool:
+        """Whether the column's dtype is one this field may have."""
+        return _FITS[self.type](values)
+
+
+def _is_text(values: pd.Series) -> bool:
+    return pd.api.types.is_string_dtype(values.dropna()) and not isinstance(values.dtype, pd.CategoricalDtype)
+
+
+def _is_number(values: pd.Series) -> bool:
+    return pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values)
+
+
+_FITS: dict[str, Callable[[pd.Series], bool]] = {
+    "id": lambda s: pd.api.types.is_integer_dtype(s) or _is_text(s),
+    "date": lambda s: pd.api.types.is_datetime64_dtype(s),
+    "number": _is_number,
+    "text": _is_text,
+}
+_TYPE_WORDS = {
+    "id": "text or whole numbers",
+    "date": "dates without a time zone",
+    "number": "numbers",
+    "text": "text",
+}
+_RULES: dict[str, tuple[Rule, ...]] = {
+    "id": (),
+    "date": (Rule("is before 1900", lambda s: s.isna() | (s >= EARLIEST)),),
+    "number": (
+        Rule("is not finite", lambda s: s.isna() | ~np.isinf(s.astype("float64"))),
+        Rule("is beyond ±1e12", lambda s: s.isna() | np.isinf(s.astype("float64")) | (s.abs() <= LARGEST)),
+    ),
+    "text": (),
+}
+
+
+def _key(name: str, description: str) -> Field:
+    return Field(name, "id", description, required=True, nullable=False, unique=True)
+
+
+def _link(name: str, description: str) -> Field:
+    return Field(name, "id", description, required=True, nullable=False)
+
+
+#: The contracts: table kind to its columns. Columns beyond these are allowed in every table and are kept.
+FIELDS: MappingProxyType[Kind, tuple[Field, ...]] = MappingProxyType(
+    {
+        "transactions": (
+            _link("customer_id", "who bought"),
+            Field("date", "date", "when, to the day or finer, local time", required=True, nullable=False),
+            Field("amount", "number", "money received; negative for a return", required=True, nullable=False),
+            Field("order_id", "id", "the order, invoice or basket of this row"),
+            Field("product_id", "id", "what was bought, when the row is one line of an order"),
+            Field("quantity", "number", "units bought"),
+            Field("channel", "text", "where the order was placed"),
+        ),
+        "customers": (_key("customer_id", "the customer"),),
+        "products": (
+            _key("product_id", "the product"),
+            Field("name", "text", "its name"),
+            Field("category", "text", "the group of products it belongs to"),
+        ),
+        "campaigns": (
+            _key("campaign_id", "the campaign"),
+            Field("start_date", "date", "first day"),
+            Field("end_date", "date", "last day"),
+        ),
+        "contacts": (
+            _link("campaign_id", "the campaign that the contact belongs to"),
+            _link("customer_id", "who was contacted"),
+            Field("date", "date", "when"),
+            Field("channel", "text", "by which way"),
+        ),
+        "responses": (
+            _link("campaign_id", "the campaign responded to"),
+            _link("customer_id", "who responded"),
+            Field("date", "date", "when"),
+        ),
+    }
+)
+
+
+def __getattr__(name: str) -> "DataFrameSchema":
+    kind = name.lower()
+    if name.isupper() and kind in FIELDS:
+        return _schema(kind)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+@cache
+def _schema(kind: Kind) -> "DataFrameSchema":
+    import pandera.pandas as pa
+
+    def value_check(field: Field, rule: Rule) -> pa.Check:
+        return pa.Check(lambda s: rule.holds(s) if field.fits(s) else s.notna() | True, error=rule.broken)
+
+    def type_check(field: Field) -> pa.Check:
+        return pa.Check(lambda s: bool(s.isna().all()) or field.fits(s), error=f"is not {_TYPE_WORDS[field.type]}")
+
+    def column(field: Field) -> pa.Column:
+        checks = [type_check(field), *(value_check(field, rule) for rule in _RULES[field.type])]
+        return pa.Column(checks=checks, nullable=field.nullable, unique=field.unique, required=field.required)
+
+    return pa.DataFrameSchema({field.name: column(field) for field in FIELDS[kind]}, name=kind)
+
+
+def check_table(frame: pd.DataFrame, kind: Kind) -> pd.DataFrame:
+    """Check a table against its contract; all problems are collected before stopping once.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        The table. It is not changed.
+    kind : {"transactions", "customers", "products", "campaigns", "contacts", "responses"}
+        Which contract.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The same table, when it keeps the contract.
+
+    Raises
+    ------
+    ContractError
+        Naming for each problem the column, how many rows, the first of them (by index label) and their values.
+
+    Examples
+    --------
+    >>> orders = pd.DataFrame({"customer_id": [1, 2], "date": pd.to_datetime(["2024-01-05", None]), "amount": [9.5, 3]})
+    >>> check_table(orders, "transactions")
+    Traceback (most recent call last):
+    crmlab.errors.ContractError: the transactions table breaks its contract
+      - column 'date' is missing in 1 of 2 rows (first: row 1)
+    """
+    import pandera.errors
+
+    if kind not in get_args(Kind):
+        raise ContractError(f"there is no contract {kind!r}; choose one of {', '.join(get_args(Kind))}")
+    try:
+        _schema(kind).validate(frame, lazy=True)
+    except pandera.errors.SchemaErrors as error:
+        problems = _problems(error.failure_cases, frame)
+        raise ContractError(f"the {kind} table breaks its contract", problems) from None
+    return frame
+
+
+def _problems(cases: pd.DataFrame, frame: pd.DataFrame) -> list[str]:
+    problems = []
+    for (column, check), group in cases.groupby(["column", "check"], sort=False, dropna=False):
+        if check == "column_in_dataframe":
+            name = str(group["failure_case"].iloc[0])
+            problems.append(f"column {name!r} is missing from the table{suggest(name, frame.columns)}")
+        elif group["index"].isna().all():
+            problems.append(f"column {column!r} {check}: it is of type {frame[column].dtype}")
+        else:
+            problems.append(f"column {column!r} {_in_rows(str(check), group, len(frame))}")
+    return problems
+
+
+def _in_rows(check: str, group: pd.DataFrame, rows: int) -> str:
+    words = {"not_nullable": "is missing", "field_uniqueness": "has repeated values"}.get(check, check)
+    first = ", ".join(str(label) for label in group["index"].head(3))
+    values = "" if check == "not_nullable" else f": {', '.join(str(v) for v in group['failure_case'].head(3))}"
+    return f"{words} in {len(group):,} of {rows:,} rows (first: row {first}{values})"
+
+
+def require_columns(frame: Any, names: Sequence[str], what: str) -> None:
+    """Stop with one clear error when a table lacks columns that a computation needs.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame or ibis.Table
+        Anything with ``.columns``.
+    names : sequence of str
+        The columns needed.
+    what : str
+        What needs them, the subject of the message: ``"customer_summary"``.
+
+    Raises
+    ------
+    ContractError
+        Naming every missing column, a near name where there is one, and the columns found.
+
+    Examples
+    --------
+    >>> require_columns(pd.DataFrame({"custmer_id": []}), ["customer_id"], "rfm")
+    Traceback (most recent call last):
+    crmlab.errors.ContractError: rfm needs columns that the table lacks; it has: 'custmer_id'
+      - 'customer_id' (did you mean 'custmer_id'?)
+    """
+    found = [str(name) for name in frame.columns]
+    missing = [name for name in names if name not in found]
+    if missing:
+        listed = ", ".join(map(repr, found)) or "no columns"
+        problems = [f"{name!r}{suggest(name, found)}" for name in missing]
+        raise ContractError(f"{what} needs columns that the table lacks; it has: {listed}", problems)
+
+
+def suggest(name: str, known: Iterable[object]) -> str:
+    """The words ``" (did you mean 'x'?)"`` when a known name is near, else an empty string.
+
+    Examples
+    --------
+    >>> suggest("Segmnts", ["segments", "seed"])
+    " (did you mean 'segments'?)"
+    """
+    by_lower = {str(k).lower(): str(k) for k in known}
+    near = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.6)
+    return f" (did you mean {by_lower[near[0]]!r}?)" if near else ""

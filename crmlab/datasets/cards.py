@@ -1,0 +1,213 @@
+"""Data cards: what a data set is, read from the front matter of ``datasets/<name>/card.md``."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+from crmlab.contracts import suggest
+from crmlab.errors import DataUnavailableError
+from crmlab.resources import course_dir, package_file
+
+Origin = Literal["real", "contested", "simulated", "yours"]
+Acquisition = Literal["observed", "left_censored"]
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a data set's table: its type (int, float, str, datetime, bool), unit, meaning and missing values."""
+
+    name: str
+    type: str
+    description: str
+    unit: str = ""
+    missing: int = 0
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of a data set. `rows` is None where the count is not known before the file has been fetched."""
+
+    name: str
+    description: str
+    rows: int | None
+    columns: tuple[Column, ...] = ()
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """A file that a data set is read from: inside an installed package, or at an address on the internet.
+
+    Parameters
+    ----------
+    package, path : str
+        Import name of the package and the file's path inside it; `path` alone names a downloaded file.
+    url : str
+        Address of a download, else empty.
+    sha256 : str
+        Checksum of the file in hexadecimal digits, empty where it is not known.
+    """
+
+    path: str
+    package: str = ""
+    url: str = ""
+    sha256: str = ""
+
+    @property
+    def name(self) -> str:
+        """The file in one word, as used in checksums: ``package/path`` or the file's name."""
+        return f"{self.package}/{self.path}" if self.package else self.path
+
+
+@dataclass(frozen=True)
+class Card:
+    """What there is to know about a data set before using it; printing it shows the card.
+
+    Parameters
+    ----------
+    name, title : str
+        Name for `load`, and a title.
+    origin : {"real", "contested", "simulated", "yours"}
+        Whether these are real customers, whether that is disputed, or whether the data were drawn.
+    acquisition : {"observed", "left_censored"}
+        Whether a customer's first row is the first purchase ("observed") or only the first one seen.
+    needs : {"", "crmlab[data]", "download"}
+        What it takes beyond the base installation.
+    licence, citation : str
+        Terms of the data (not of the package that ships them), and how to cite them.
+    tables : tuple of Table
+    files : tuple of SourceFile
+    facts : mapping of str to number
+        Counts and sums that hold for the data; tests compare them.
+    quirks : tuple of str
+        What would mislead an analyst who did not know it.
+    text : str
+        The card's prose, in Markdown.
+    """
+
+    name: str
+    title: str
+    origin: Origin
+    acquisition: Acquisition
+    needs: str = ""
+    licence: str = ""
+    citation: str = ""
+    tables: tuple[Table, ...] = ()
+    files: tuple[SourceFile, ...] = ()
+    facts: Mapping[str, float] = field(default_factory=dict)
+    quirks: tuple[str, ...] = ()
+    text: str = ""
+
+    @property
+    def rows(self) -> int | None:
+        """Rows of the first table, the one that the data set is about."""
+        return self.tables[0].rows if self.tables else None
+
+    def __repr__(self) -> str:
+        return "\n".join(self._lines(bullet="  - ", strong=""))
+
+    def _repr_markdown_(self) -> str:
+        return "\n".join([*self._lines(bullet="- ", strong="**"), "", self.text])
+
+    def _lines(self, *, bullet: str, strong: str) -> list[str]:
+        def head(label: str, words: str) -> list[str]:
+            return ["", f"{strong}{label}{strong}: {words}"] if words else []
+
+        lines = [f"{strong}{self.title}{strong} ({self.name})"]
+        lines += head("Origin", _ORIGINS[self.origin]) + head("Customers' first rows", _ACQUISITIONS[self.acquisition])
+        lines += head("Needs", self.needs) + head("Licence", self.licence) + head("Citation", self.citation)
+        for table in self.tables:
+            rows = "rows not known before download" if table.rows is None else f"{table.rows:,} rows"
+            lines += head(f"Table {table.name}", f"{table.description} ({rows})")
+            lines += [""] * bool(strong) + [f"{bullet}{_column_line(c, strong)}" for c in table.columns]
+        lines += head("Worth knowing", " ") + [""] * bool(strong) if self.quirks else []
+        return lines + [f"{bullet}{quirk}" for quirk in self.quirks]
+
+
+_ORIGINS = {
+    "real": "real customers",
+    "contested": "contested: publishers disagree whether these are real households",
+    "simulated": "simulated: drawn by a program, no real customers",
+    "yours": "your own table",
+}
+_ACQUISITIONS = {
+    "observed": "first purchases are observed",
+    "left_censored": "left-censored: first seen is not first bought",
+}
+
+
+def _column_line(column: Column, strong: str) -> str:
+    unit = f", {column.unit}" if column.unit else ""
+    missing = f" ({column.missing:,} missing)" if column.missing else ""
+    name = f"`{column.name}`" if strong else column.name
+    return f"{name} ({column.type}{unit}): {column.description}{missing}"
+
+
+def card_names() -> tuple[str, ...]:
+    """Names of all data sets that have a card, in alphabetical order."""
+    return tuple(sorted(path.parent.name for path in course_dir("datasets").glob("*/card.md")))
+
+
+@cache
+def read_card(name: str) -> Card:
+    """Read the card of a data set.
+
+    Raises
+    ------
+    DataUnavailableError
+        If there is no such data set; the message suggests a near name.
+    """
+    if name not in card_names():
+        raise DataUnavailableError(
+            f"there is no data set {name!r}{suggest(name, card_names())}; choose one of {', '.join(card_names())}"
+        )
+    return parse_card((course_dir("datasets") / name / "card.md").read_text(encoding="utf-8"))
+
+
+def parse_card(text: str) -> Card:
+    """Build a card from Markdown with YAML front matter between two ``---`` lines."""
+    import yaml
+
+    _, front, body = text.split("---\n", 2)
+    fields: dict[str, Any] = yaml.safe_load(front)
+    tables = tuple(_table(name, entry) for name, entry in fields.pop("tables").items())
+    files = tuple(SourceFile(**entry) for entry in fields.pop("files", ()))
+    quirks = tuple(fields.pop("quirks", ()))
+    return Card(tables=tables, files=files, quirks=quirks, text=body.strip(), **fields)
+
+
+def _table(name: str, entry: Mapping[str, Any]) -> Table:
+    columns = tuple(Column(column, **spec) for column, spec in entry["columns"].items())
+    return Table(name, entry["description"], entry["rows"], columns)
+
+
+def locate(file: SourceFile, needs: str) -> Path:
+    """Path of a file that an installed package ships, its checksum verified.
+
+    Raises
+    ------
+    DataUnavailableError
+        If the package is not installed, or the file is not the one that the card describes.
+    """
+    extra = "data" if needs == "crmlab[data]" else ""
+    path = package_file(file.package, *file.path.split("/"), extra=extra)
+    verify(path, file.sha256)
+    return path
+
+
+def verify(path: Path, sha256: str) -> None:
+    """Stop when a file is not the one with this checksum."""
+    found = sha256_of(path)
+    if found != sha256:
+        raise DataUnavailableError(
+            f"{path} is not the file that the data card describes: its sha256 is {found}, expected {sha256}; "
+            "delete it and install or download it again"
+        )
+
+
+def sha256_of(path: Path) -> str:
+    """Checksum of a file in hexadecimal digits."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -1,0 +1,284 @@
+"""The catalogue of data sets: what there is, what is known about it, and the tables themselves."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, get_args
+
+import pandas as pd
+
+from crmlab.datasets import download
+from crmlab.datasets.cards import Acquisition, Card, Column, Origin, SourceFile, Table, card_names, locate, read_card
+from crmlab.datasets.reading import Reading, read_transactions
+from crmlab.datasets.shelf import SHELF
+from crmlab.errors import ContractError, DataUnavailableError
+
+
+class LazyTables(Mapping[str, pd.DataFrame]):
+    """Tables by name, each read at its first use and kept.
+
+    Every access gives a fresh shallow copy: changing it does not change the kept table.
+    """
+
+    def __init__(self, readers: Mapping[str, Callable[[], pd.DataFrame]]) -> None:
+        self._readers = dict(readers)
+        self._kept: dict[str, pd.DataFrame] = {}
+
+    def __getitem__(self, name: str) -> pd.DataFrame:
+        if name not in self._kept:
+            self._kept[name] = self._readers[name]()
+        return self._kept[name].copy(deep=False)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._readers)
+
+    def __len__(self) -> int:
+        return len(self._readers)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Dataset:
+    """A data set: its card and its tables, the latter read when first used.
+
+    Parameters
+    ----------
+    card : Card
+        What is known about it.
+    tables : mapping of str to pandas.DataFrame
+        The tables under contract, by name; ``dataset["customers"]`` is short for ``dataset.tables["customers"]``.
+    reading : Reading or None
+        What was accepted and rejected, when the rows came through `read_transactions`.
+    checksums : mapping of str to str
+        File to its sha256; the files were checked against the card when the data set was loaded.
+
+    Examples
+    --------
+    >>> cdnow = load("cdnow")
+    >>> cdnow.origin, len(cdnow.transactions)
+    ('real', 69659)
+    """
+
+    card: Card
+    tables: Mapping[str, pd.DataFrame]
+    reading: Reading | None = None
+    checksums: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """Name in the catalogue, or the stem of the user's file."""
+        return self.card.name
+
+    @property
+    def title(self) -> str:
+        """Title for people."""
+        return self.card.title
+
+    @property
+    def origin(self) -> Origin:
+        """``"real"``, ``"contested"``, ``"simulated"`` or ``"yours"``."""
+        return self.card.origin
+
+    @property
+    def acquisition(self) -> Acquisition:
+        """``"observed"`` when first rows are first purchases, else ``"left_censored"``."""
+        return self.card.acquisition
+
+    @property
+    def transactions(self) -> pd.DataFrame:
+        """The transactions table; an error names the tables there are when there is none."""
+        return self["transactions"]
+
+    def __getitem__(self, table: str) -> pd.DataFrame:
+        if table not in self.tables:
+            raise DataUnavailableError(
+                f"data set {self.name!r} has no table {table!r}; it has: {', '.join(self.tables)}"
+            )
+        return self.tables[table]
+
+    def __repr__(self) -> str:
+        rows = {table.name: table.rows for table in self.card.tables}
+        tables = ", ".join(f"{name} ({_count(rows.get(name))})" for name in self.tables)
+        return f"<Dataset {self.name}: {self.title}; {self.origin}, {self.acquisition}; {tables}>"
+
+
+def _count(rows: int | None) -> str:
+    return "rows not counted" if rows is None else f"{rows:,} rows"
+
+
+def load(name: str, *, seed: int | None = None) -> Dataset:
+    """Load a data set of the catalogue.
+
+    Parameters
+    ----------
+    name : str
+        A name from `list`.
+    seed : int, optional
+        Seed of a simulated data set; real ones do not use it.
+
+    Returns
+    -------
+    Dataset
+        Its files have been found and their checksums verified; a table is read when it is first used.
+
+    Raises
+    ------
+    DataUnavailableError
+        If there is no such data set, its package is not installed, a download failed or a checksum differs.
+
+    Examples
+    --------
+    >>> load("donations")["counts"]["weight"].sum()
+    np.int64(11104)
+    """
+    return open_card(read_card(name), seed=seed)
+
+
+def open_card(card: Card, *, seed: int | None = None) -> Dataset:
+    """The data set that a card describes, its files located and verified."""
+    paths = tuple(_path(file, card.needs) for file in card.files)
+    tables = LazyTables(SHELF[card.name](paths, seed))
+    return Dataset(card, tables, checksums=MappingProxyType({file.name: file.sha256 for file in card.files}))
+
+
+def _path(file: SourceFile, needs: str) -> Path:
+    return download.fetch(file) if file.url else locate(file, needs)
+
+
+def describe(name: str) -> Card:
+    """The card of a data set: origin, terms, tables, columns with units, and what would mislead.
+
+    Parameters
+    ----------
+    name : str
+        A name from `list`.
+
+    Returns
+    -------
+    Card
+        Printing it, or showing it in a notebook, gives a readable page.
+
+    Raises
+    ------
+    DataUnavailableError
+        If there is no such data set.
+
+    Examples
+    --------
+    >>> describe("cdnow").rows
+    69659
+    """
+    return read_card(name)
+
+
+def source(
+    dataset: str,
+    *,
+    data: str = "",
+    columns: Mapping[str, str] | None = None,
+    seed: int | None = None,
+    acquisition: Acquisition = "left_censored",
+) -> Dataset:
+    """The data of a chapter: a data set of the catalogue, or the reader's own table in its place.
+
+    Parameters
+    ----------
+    dataset : str
+        A name from `list`, used when `data` is empty.
+    data : str
+        Path or address of a transactions table, as for `read_transactions`.
+    columns : mapping of str to str, optional
+        Contract name to the file's name. Beside these it may hold how the file is to be read: ``date_order``,
+        ``time_zone`` and ``encoding``, so that one parameter of a chapter says all there is to say about a file.
+    seed : int, optional
+        Seed of a simulated data set.
+    acquisition : {"left_censored", "observed"}
+        For your own table: whether the first row of each customer is the first purchase. A log that starts in the
+        middle of a firm's life is left-censored; a data set of the catalogue knows for itself.
+
+    Returns
+    -------
+    Dataset
+        Your own is named by the file's stem, has origin ``"yours"`` and carries its `Reading`.
+
+    Raises
+    ------
+    ContractError
+        If the table cannot be read, or not one row is accepted.
+    DataUnavailableError
+        If there is no such data set or file.
+
+    Examples
+    --------
+    >>> source("cdnow_sample").name
+    'cdnow_sample'
+    """
+    if not data:
+        return load(dataset, seed=seed)
+    if acquisition not in get_args(Acquisition):
+        raise ContractError(f"acquisition={acquisition!r} is not one of {', '.join(get_args(Acquisition))}")
+    names = dict(columns or {})
+    options: dict[str, Any] = {name: names.pop(name) for name in _READING_OPTIONS if name in names}
+    reading = read_transactions(data, names, **options)
+    if reading.data.empty:
+        raise ContractError(f"{data}: not one row was accepted", reading.report.rejections())
+    return _own(reading, acquisition)
+
+
+_READING_OPTIONS = ("date_order", "time_zone", "encoding")
+
+
+def _own(reading: Reading, acquisition: Acquisition) -> Dataset:
+    name = reading.report.name
+    columns = tuple(
+        Column(column, _type_word(values), f"column {reading.report.columns.get(column, column)!r} of the file")
+        for column, values in reading.data.items()
+    )
+    table = Table("transactions", "your transactions", len(reading.data), columns)
+    card = Card(name, f"Your table {name}", "yours", acquisition, tables=(table,), quirks=reading.report.notes)
+    tables = LazyTables({"transactions": lambda: reading.data})
+    return Dataset(card, tables, reading, {name: reading.sha256})
+
+
+def _type_word(values: pd.Series) -> str:
+    kinds = {"i": "int", "f": "float", "b": "bool", "M": "datetime"}
+    return kinds.get(values.dtype.kind, "str")
+
+
+def list() -> pd.DataFrame:
+    """The catalogue.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a data set: name, title, origin, tables, rows (of its first table), needs (``""``, ``"crmlab[data]"`` or
+        ``"download"``) and available (whether `load` works as things are here, without a download).
+
+    Examples
+    --------
+    >>> list().loc[lambda t: t["name"] == "donations", ["origin", "tables", "rows"]].squeeze().to_dict()
+    {'origin': 'real', 'tables': 'counts', 'rows': 22}
+    """
+    cards = [read_card(name) for name in card_names()]
+    return pd.DataFrame(
+        {
+            "name": [card.name for card in cards],
+            "title": [card.title for card in cards],
+            "origin": [card.origin for card in cards],
+            "tables": [", ".join(table.name for table in card.tables) for card in cards],
+            "rows": pd.array([card.rows for card in cards], dtype="Int64"),
+            "needs": [card.needs for card in cards],
+            "available": [_available(card) for card in cards],
+        }
+    )
+
+
+def _available(card: Card) -> bool:
+    try:
+        return all(_present(file, card.needs) for file in card.files)
+    except DataUnavailableError:
+        return False
+
+
+def _present(file: SourceFile, needs: str) -> bool:
+    return download.cached(file).is_file() if file.url else locate(file, needs).is_file()

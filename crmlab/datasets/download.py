@@ -1,0 +1,69 @@
+"""Files fetched from the internet: into the cache, checked, complete or not at all."""
+
+from pathlib import Path, PurePosixPath
+from urllib.parse import urlsplit
+
+from crmlab.datasets.cards import SourceFile, sha256_of, verify
+from crmlab.errors import DataUnavailableError
+from crmlab.resources import cache_dir
+
+
+def cached(file: SourceFile) -> Path:
+    """Where a download is kept, whether it is there or not."""
+    return cache_dir() / file.path
+
+
+def fetch(file: SourceFile) -> Path:
+    """Path of a downloaded file, fetched if it is not in the cache yet.
+
+    The checksum is the card's. Where the card has none, the one of the first fetch is kept beside the file
+    (``<file>.sha256``), so that a file that changes later is noticed.
+
+    Parameters
+    ----------
+    file : SourceFile
+        Its address, its name in the cache and, where known, its checksum.
+
+    Returns
+    -------
+    pathlib.Path
+
+    Raises
+    ------
+    DataUnavailableError
+        If the file cannot be fetched or is not the one expected; the message says what to fetch by hand and where to
+        put it. Nothing half-written stays in the cache.
+    """
+    path = cached(file)
+    if not path.is_file():
+        _retrieve(file.url, path, file.sha256)
+    verify(path, file.sha256 or _first_seen(path))
+    return path
+
+
+def fetch_once(url: str, folder: Path) -> Path:
+    """A reader's own table from its address, into a folder of the caller's; it may change, so it is not kept."""
+    path = folder / (PurePosixPath(urlsplit(url).path).name or "table")
+    _retrieve(url, path, "")
+    return path
+
+
+def _first_seen(path: Path) -> str:
+    noted = path.with_name(path.name + ".sha256")
+    if not noted.is_file():
+        noted.write_text(sha256_of(path) + "\n", encoding="ascii")
+    return noted.read_text(encoding="ascii").strip()
+
+
+def _retrieve(url: str, path: Path, sha256: str) -> None:
+    """Fetch to a temporary file and rename it when it is complete and its checksum is right."""
+    import pooch
+    import requests
+
+    try:
+        pooch.retrieve(url, known_hash=sha256 or None, fname=path.name, path=path.parent)
+    except (requests.RequestException, ValueError, OSError) as error:
+        raise DataUnavailableError(
+            f"{url} could not be fetched ({type(error).__name__}: {error}). "
+            f"Without a connection, fetch that file by hand on another machine and put it at {path}"
+        ) from None

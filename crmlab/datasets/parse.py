@@ -1,0 +1,334 @@
+"""Text into identifiers, numbers and dates: strict, column-wise decisions, every failure with its reason.
+
+Each function takes a raw column and returns a `Parsed` of the same index: typed values (missing where a value could
+not be read), the reason for each such value, and notes on what was decided for the column as a whole.
+"""
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta, timezone
+from typing import Literal
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pandas as pd
+
+from crmlab.errors import ContractError
+
+DateOrder = Literal["DMY", "MDY", "YMD"]
+
+MISSING = frozenset({"", "na", "n/a", "#n/a", "nan", "nat", "null", "none", "<na>"})
+
+
+@dataclass(frozen=True)
+class Parsed:
+    """A typed column: its values, why a value could not be read (empty where it could), notes on the column."""
+
+    values: pd.Series
+    reasons: pd.Series
+    notes: tuple[str, ...] = ()
+
+
+def _no_reasons(raw: pd.Series) -> pd.Series:
+    return pd.Series("", index=raw.index, dtype="str")
+
+
+def _texts(raw: pd.Series) -> tuple[np.ndarray, list[str]]:
+    """Codes into the distinct values of a column written as text; code -1 where the value is missing."""
+    codes, distinct = pd.factorize(raw)
+    texts = [value.isoformat(" ") if isinstance(value, date) else str(value).strip() for value in distinct]
+    missing = np.array([text.lower() in MISSING for text in texts], dtype=bool)
+    return np.where((codes >= 0) & ~np.append(missing, True)[codes], codes, -1), texts
+
+
+def _spread(raw: pd.Series, codes: np.ndarray, values: list, dtype: str) -> pd.Series:
+    """Values of the distinct texts, spread over the column's rows; missing where the code is -1."""
+    return pd.Series(pd.array([*values, None], dtype=dtype).take(codes), index=raw.index)
+
+
+# identifiers ---------------------------------------------------------------------------------------------------------
+
+
+def parse_ids(raw: pd.Series) -> Parsed:
+    """Identifiers, kept as given: text stays text (leading zeros too), whole numbers stay whole numbers.
+
+    A float column (whole numbers that a missing value has turned into floats) becomes whole numbers again; beyond 2⁵³
+    floats have lost digits, so such rows are refused.
+    """
+    if raw.dtype == object and pd.api.types.infer_dtype(raw, skipna=True) == "integer":
+        raw = raw.astype("Int64")
+    if pd.api.types.is_integer_dtype(raw):
+        return Parsed(raw, _no_reasons(raw))
+    if pd.api.types.is_float_dtype(raw):
+        return _float_ids(raw)
+    codes, texts = _texts(raw)
+    used = [text for text in texts if text.lower() not in MISSING]
+    notes: tuple[str, ...] = ()
+    if used and all(re.fullmatch(r"\d+\.0", text) for text in used):
+        texts = [text.removesuffix(".0") for text in texts]
+        notes = (f"{raw.name!r} was written with a decimal part (like {used[0]}); the '.0' was taken off",)
+    return Parsed(_spread(raw, codes, texts, "str"), _no_reasons(raw), notes)
+
+
+def _float_ids(raw: pd.Series) -> Parsed:
+    values = raw.astype("Float64")
+    exact = (values % 1 == 0) & (values.abs() < 2**53)
+    reasons = _no_reasons(raw).mask((~exact).fillna(False).astype(bool), "is not an exact whole number")
+    whole = values.where(exact).astype("Int64")
+    return Parsed(whole, reasons, (f"{raw.name!r} held floats; they were turned back into whole numbers",))
+
+
+# numbers -------------------------------------------------------------------------------------------------------------
+
+_CURRENCY_WORDS = (
+    "AUD BRL CAD CHF CNY CZK DKK EUR Fr GBP HKD HUF INR JPY KRW MXN NOK NZD PLN RMB RUB SEK SGD TRY TWD USD ZAR kr zł"
+).split()
+_CURRENCY = "|".join([r"(?:US|R|A|C|NZ|HK|NT)?\$", "[€£¥₩₹₽₺฿元円원]", *_CURRENCY_WORDS])
+_MONEY = re.compile(
+    rf"(?P<open>\()?(?P<sign>[-+−]?)\s*(?P<before>{_CURRENCY})?\.?\s*(?P<inner>[-−]?)\s*"
+    rf"(?P<digits>[\d.,][\d., '’]*?)(?P<exponent>e[-+]?\d+)?\s*(?P<after>{_CURRENCY})?\.?\s*(?P<last>[-−]?)(?P<close>\))?",
+    re.IGNORECASE,
+)
+_INFINITE = {"inf": np.inf, "+inf": np.inf, "-inf": -np.inf, "infinity": np.inf, "-infinity": -np.inf}
+
+
+def _style(group: str, mark: str) -> re.Pattern[str]:
+    grouped = rf"[1-9]\d{{0,2}}(?P<by>[{group} '’])(?:\d{{2,3}}(?P=by))*\d{{3}}"
+    return re.compile(rf"(?:\d+|{grouped})(?:[{mark}]\d*)?|[{mark}]\d+")
+
+
+#: Decimal mark to the form that numbers have with it; "1,234" has both forms, "1,23" and "1.234,5" have one.
+_STYLES = {".": _style(",", "."), ",": _style(".", ",")}
+
+
+@dataclass(frozen=True)
+class _Number:
+    """What a text can mean: decimal mark to value, and the currency written beside it."""
+
+    values: Mapping[str, float]
+    currency: str = ""
+
+    @property
+    def certain(self) -> bool:
+        """Whether every decimal mark that fits gives one and the same value."""
+        return len(set(self.values.values())) == 1
+
+
+def _read_number(text: str) -> _Number:
+    plain = unicodedata.normalize("NFKC", text).strip()
+    if plain.lower() in _INFINITE:
+        return _Number(dict.fromkeys(_STYLES, _INFINITE[plain.lower()]))
+    match = _MONEY.fullmatch(plain)
+    negative = [bool(match[g] in "-−" and match[g]) for g in ("sign", "inner", "last")] if match else []
+    if match is None or bool(match["open"]) != bool(match["close"]) or sum(negative) + bool(match["open"]) > 1:
+        return _Number({})
+    sign = -1 if any(negative) or match["open"] else 1
+    values = {
+        mark: sign * float(re.sub(rf"[^\d{mark}]", "", match["digits"]).replace(",", ".") + (match["exponent"] or ""))
+        for mark, style in _STYLES.items()
+        if style.fullmatch(match["digits"])
+    }
+    return _Number(values, match["before"] or match["after"] or "")
+
+
+def parse_numbers(raw: pd.Series) -> Parsed:
+    """Numbers, also as people write money: ``€1.234,50``, ``$1,234.50``, ``(12.00)``, ``12.00-``, ``1 234,5 kr``.
+
+    Whether comma or point is the decimal mark is decided for the column, from the values that only one of them fits.
+    Where values speak for both, those that could be either are refused; where none speaks, the point is taken, with a
+    note.
+    """
+    if pd.api.types.is_numeric_dtype(raw) and not pd.api.types.is_bool_dtype(raw):
+        return Parsed(raw.astype("float64"), _no_reasons(raw))
+    codes, texts = _texts(raw)
+    numbers = [_read_number(text) for text in texts]
+    mark, notes = _decide_mark(str(raw.name), dict(zip(texts, numbers, strict=True)))
+    values: list[float | None] = []
+    reasons = []
+    for number in numbers:
+        decided = number.values.get(mark) if not number.certain else next(iter(number.values.values()))
+        values.append(decided)
+        unread = "could have a decimal comma or a decimal point" if number.values else "is not a number"
+        reasons.append("" if decided is not None else unread)
+    return Parsed(_spread(raw, codes, values, "float64"), _spread(raw, codes, reasons, "str").fillna(""), notes)
+
+
+def _decide_mark(column: str, numbers: Mapping[str, _Number]) -> tuple[str, tuple[str, ...]]:
+    """The decimal mark of a column ("" when its values contradict each other), and notes."""
+    speaking = Counter(mark for n in numbers.values() if len(n.values) == 1 for mark in n.values)
+    open_texts = [text for text, n in numbers.items() if n.values and not n.certain]
+    mark = "" if len(speaking) == 2 else next(iter(speaking), ".")
+    notes = []
+    if mark == ",":
+        notes.append(f"{column!r} has decimal commas")
+    if open_texts and not speaking:
+        value = numbers[open_texts[0]].values["."]
+        notes.append(
+            f"{column!r}: {open_texts[0]!r} was read as {value:,g}; no value of the column shows its decimal mark"
+        )
+    if len(speaking) == 2:
+        notes.append(f"{column!r} mixes decimal commas and decimal points")
+    currencies = sorted({n.currency for n in numbers.values() if n.currency})
+    if len(currencies) > 1:
+        notes.append(f"{column!r} has several currencies ({', '.join(currencies)}); nothing was converted")
+    return mark, tuple(notes)
+
+
+# dates ---------------------------------------------------------------------------------------------------------------
+
+_CLOCK = (
+    r"(?:[T ,]\s*(?P<H>\d{1,2}):(?P<M>\d{2})(?::(?P<S>\d{2})(?:[.,](?P<f>\d{1,9}))?)?\s*(?:(?P<half>[AP])\.?M\.?)?)?"
+    r"\s*(?P<zone>Z|UTC|GMT|[+-]\d{2}(?::?\d{2})?)?"
+)
+_DAY_FORMS = [
+    re.compile(day + _CLOCK, re.IGNORECASE)
+    for day in (
+        r"(?P<y>\d{4})(?P<by>[-/.])(?P<m>\d{1,2})(?P=by)(?P<d>\d{1,2})",
+        r"(?P<y>\d{4})(?P<m>\d{2})(?P<d>\d{2})",
+        r"(?P<y>\d{4})年(?P<m>\d{1,2})月(?P<d>\d{1,2})日",
+        r"(?P<a>\d{1,2})(?P<by>[-/.])(?P<b>\d{1,2})(?P=by)(?P<c>\d{4}|\d{2})",
+        r"(?P<d>\d{1,2})(?P<by>[-/. ])(?P<m>[A-Z]{3,9})\.?(?P=by)(?P<y>\d{4})",
+        r"(?P<m>[A-Z]{3,9})\.? (?P<d>\d{1,2}),? (?P<y>\d{4})",
+    )
+]
+_MONTHS = {m: i for i, m in enumerate("jan feb mar apr may jun jul aug sep oct nov dec".split(), start=1)}
+_ORDERS: dict[DateOrder, str] = {"DMY": "day, month, year", "MDY": "month, day, year", "YMD": "year, month, day"}
+
+
+def _read_date(text: str) -> dict[DateOrder, datetime]:
+    """What a text can mean: order of day, month and year to the moment, for each order that gives a real date."""
+    plain = unicodedata.normalize("NFKC", text).strip()
+    match = next(filter(None, (form.fullmatch(plain) for form in _DAY_FORMS)), None)
+    if match is None:
+        return {}
+    part = match.groupdict()
+    moments = {}
+    for order in _ORDERS:
+        day = _day(part, order)
+        if day is not None:
+            moments[order] = day
+    return moments
+
+
+def _day(part: dict[str, str | None], order: DateOrder) -> datetime | None:
+    if "a" in part:
+        named = dict(zip(order, (str(part["a"]), str(part["b"]), str(part["c"])), strict=True))
+        if len(named["Y"]) == 1 or len(named["D"]) == 4:
+            return None
+        year, month, day = (int(named[key]) for key in "YMD")
+        year += 0 if len(named["Y"]) == 4 else 2000 if year < 69 else 1900
+    else:
+        written = str(part["m"]).lower()
+        month = int(written) if written.isdigit() else _MONTHS.get(written[:3], 0)
+        year, day = int(str(part["y"])), int(str(part["d"]))
+    hour = int(part["H"] or 0)
+    if part["half"]:
+        hour = hour % 12 + 12 * (part["half"].upper() == "P") if 1 <= hour <= 12 else 99
+    micro = int((part["f"] or "0").ljust(6, "0")[:6])
+    try:
+        return datetime(year, month, day, hour, int(part["M"] or 0), int(part["S"] or 0), micro, _zone(part["zone"]))
+    except ValueError:
+        return None
+
+
+def _zone(written: str | None) -> timezone | None:
+    if not written:
+        return None
+    if written[0] not in "+-":
+        return timezone.utc
+    hours, minutes = int(written[1:3]), int(written[-2:]) if len(written) > 3 else 0
+    return timezone((1 if written[0] == "+" else -1) * timedelta(hours=hours, minutes=minutes))
+
+
+def parse_dates(raw: pd.Series, order: DateOrder | None = None, time_zone: str | None = None) -> tuple[Parsed, str]:
+    """Dates and times, and the order of day, month and year in which they were read (empty when it plays no part).
+
+    Parameters
+    ----------
+    raw : pandas.Series
+        Time stamps, text, or whole numbers like 19970131.
+    order : {"DMY", "MDY", "YMD"}, optional
+        Order in dates like 03/04/2024; needed when the column itself does not settle it.
+    time_zone : str, optional
+        Zone that stamps with an offset are converted to; without it they keep the local time they were written in.
+
+    Raises
+    ------
+    ContractError
+        If the order is open and not stated, or there is no such time zone.
+    """
+    zone = _zone_info(time_zone)
+    if pd.api.types.is_datetime64_any_dtype(raw):
+        return _stamps(raw, zone), ""
+    if pd.api.types.is_float_dtype(raw) and bool((raw.dropna() % 1 == 0).all()):
+        raw = raw.astype("Int64")
+    codes, texts = _texts(raw)
+    readings = [_read_date(text) for text in texts]
+    decided = order or _decide_order(str(raw.name), texts, readings)
+    moments = [reading.get(decided) for reading in readings]
+    unread = f"is not a date in the order {_ORDERS[order]}" if order else "is not a date"
+    reasons = ["" if moment else unread for moment in moments]
+    notes = []
+    if any(moment is not None and moment.tzinfo for moment in moments):
+        notes.append(_zone_note(str(raw.name), time_zone))
+    mattered = any(len(reading) < 3 or len(set(reading.values())) > 1 for reading in readings if reading)
+    if mattered:
+        notes.append(f"{raw.name!r} was read as {_ORDERS[decided]}")
+    values = _spread(raw, codes, [_local(moment, zone) for moment in moments], "datetime64[us]")
+    parsed = Parsed(values, _spread(raw, codes, reasons, "str").fillna(""), tuple(notes))
+    return parsed, decided if mattered else ""
+
+
+def _decide_order(column: str, texts: Sequence[str], readings: Sequence[dict[DateOrder, datetime]]) -> DateOrder:
+    """The only order that reads every date of the column; orders that give the same dates count as one."""
+    dated = [(text, reading) for text, reading in zip(texts, readings, strict=True) if reading]
+    fitting = [order for order in _ORDERS if all(order in reading for _, reading in dated)]
+    open_text = next((t for t, reading in dated if len({reading[o] for o in fitting}) > 1), None)
+    if fitting and open_text is None:
+        return fitting[0]
+    ask = "state date_order='DMY', 'MDY' or 'YMD' (in a chapter, among columns: date_order=DMY)"
+    if fitting:
+        orders = " or ".join(_ORDERS[order] for order in fitting)
+        raise ContractError(f"the dates of {column!r} can be read as {orders}, {open_text!r} for one; {ask}")
+    counts = [f"{name} fits {sum(o in reading for _, reading in dated):,}" for o, name in _ORDERS.items()]
+    odd = ", ".join(repr(text) for text in _only_in_one_order(dated))
+    raise ContractError(
+        f"the dates of {column!r} are written in more than one order ({odd}): of {len(dated):,} different dates "
+        f"{', '.join(counts)}; {ask}; the others will be rejected"
+    )
+
+
+def _only_in_one_order(dated: Sequence[tuple[str, dict[DateOrder, datetime]]]) -> list[str]:
+    first = {tuple(reading): text for text, reading in reversed(dated) if len(reading) < len(_ORDERS)}
+    return list(first.values())[:3]
+
+
+def _zone_info(name: str | None) -> ZoneInfo | None:
+    if name is None:
+        return None
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        raise ContractError(f"there is no time zone {name!r}; give a name like 'Europe/Paris' or 'UTC'") from None
+
+
+def _stamps(raw: pd.Series, zone: ZoneInfo | None) -> Parsed:
+    notes: tuple[str, ...] = ()
+    if isinstance(raw.dtype, pd.DatetimeTZDtype):
+        notes = (_zone_note(str(raw.name), str(zone) if zone else None),)
+        raw = (raw.dt.tz_convert(zone) if zone else raw).dt.tz_localize(None)
+    return Parsed(raw.astype("datetime64[us]"), _no_reasons(raw), notes)
+
+
+def _local(moment: datetime | None, zone: ZoneInfo | None) -> datetime | None:
+    if moment is None or moment.tzinfo is None:
+        return moment
+    return (moment.astimezone(zone) if zone else moment).replace(tzinfo=None)
+
+
+def _zone_note(column: str, time_zone: str | None) -> str:
+    done = f"they were converted to {time_zone}" if time_zone else "the local time as written was kept"
+    return f"{column!r} has time zones; {done}"

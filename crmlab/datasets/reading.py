@@ -1,0 +1,407 @@
+"""A user's own table into a transactions table under contract, every row accounted for."""
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import pandas as pd
+
+from crmlab.contracts import FIELDS, suggest
+from crmlab.datasets.files import RawTable, read_raw
+from crmlab.datasets.parse import DateOrder, Parsed, parse_dates, parse_ids, parse_numbers
+from crmlab.errors import ContractError
+
+Treatment = Literal["keep", "reject"]
+
+UNIT_PRICE = "unit_price"
+_FIELDS = {field.name: field for field in FIELDS["transactions"]}
+_NAMES = (*_FIELDS, UNIT_PRICE)
+
+#: Other names that such columns go by; they are proposed, never taken unasked.
+_OTHER_NAMES = {
+    "customer_id": "customer client user household member account buyer cust cid uid shopper 客户 会员 用户 顾客",
+    "date": "time day timestamp datetime stamp 日期 时间",
+    "amount": "total revenue sales value price spend paid payment turnover 金额 销售额 价格",
+}
+
+
+@dataclass(frozen=True, repr=False)
+class Report:
+    """What happened to the rows of a file; printing it tells the story.
+
+    Parameters
+    ----------
+    name : str
+        The file's stem.
+    rows_read, accepted, rejected : int
+        Counts of rows; `accepted` + `rejected` = `rows_read`.
+    reasons : mapping of str to int
+        Rows rejected for each reason; a row can have several.
+    examples : mapping of str to str
+        For each reason the first rows and their values.
+    columns : mapping of str to str
+        Contract name to the file's own name.
+    notes : tuple of str
+        Decisions taken and things found.
+    encoding, delimiter, date_order : str
+        How the file was read; empty where it plays no part.
+    """
+
+    name: str
+    rows_read: int
+    accepted: int
+    rejected: int
+    reasons: Mapping[str, int]
+    examples: Mapping[str, str]
+    columns: Mapping[str, str]
+    notes: tuple[str, ...] = ()
+    encoding: str = ""
+    delimiter: str = ""
+    date_order: str = ""
+
+    def __repr__(self) -> str:
+        lines = [f"{self.name}: {self.rows_read:,} rows read, {self.accepted:,} accepted, {self.rejected:,} rejected"]
+        lines += [f"  rejected: {line}" for line in self.rejections()]
+        read_as = {"encoding": self.encoding, "columns separated by": self.delimiter, "dates as": self.date_order}
+        how = ", ".join(f"{key} {value}" for key, value in read_as.items() if value)
+        lines += [f"  read with {how}"] if how else []
+        return "\n".join(lines + [f"  note: {note}" for note in self.notes])
+
+    def rejections(self) -> list[str]:
+        """One line for each reason: how many rows, and the first of them."""
+        return [f"{reason} in {_rows(count)} ({self.examples[reason]})" for reason, count in self.reasons.items()]
+
+
+@dataclass(frozen=True, repr=False)
+class Reading:
+    """The outcome of `read_transactions`; printing it shows the report.
+
+    Parameters
+    ----------
+    data : pandas.DataFrame
+        Accepted rows under the transactions contract, in the order of the file, further columns behind.
+    rejects : pandas.DataFrame
+        Rejected rows: ``row`` (number in the file, 1 = first row of data), ``reason`` and the original values.
+    report : Report
+        Counts, reasons and notes.
+    sha256 : str
+        Checksum of the file, empty for a table in memory.
+    """
+
+    data: pd.DataFrame
+    rejects: pd.DataFrame
+    report: Report
+    sha256: str = ""
+
+    def __repr__(self) -> str:
+        return repr(self.report)
+
+
+def read_transactions(
+    path_or_frame: Any,
+    columns: Mapping[str, str] | None = None,
+    *,
+    date_order: DateOrder | None = None,
+    time_zone: str | None = None,
+    encoding: str | None = None,
+    duplicates: Treatment = "keep",
+    returns: Treatment = "keep",
+    latest: str | pd.Timestamp | None = None,
+    strict: bool = False,
+) -> Reading:
+    """Read a transactions table of your own; each row is accepted, or rejected with its reason.
+
+    Parameters
+    ----------
+    path_or_frame : str, pathlib.Path, pandas.DataFrame or table with ``to_pandas``
+        CSV (also gzipped; comma, semicolon, tab or bar), Excel or Parquet file, its address, or a table in memory.
+    columns : mapping of str to str, optional
+        Contract name to the file's name: ``{"customer_id": "Client", "date": "Day", "amount": "Total"}``. A contract
+        name that is not mapped is looked up under its own name, without regard to case, spaces and underscores.
+        Without an amount, ``unit_price`` and ``quantity`` give it as their product.
+    date_order : {"DMY", "MDY", "YMD"}, optional
+        Order in dates like 03/04/2024. It is never guessed: needed when the column itself does not settle it.
+    time_zone : str, optional
+        Zone that stamps with an offset are converted to; without it they keep the local time they were written in.
+    encoding : str, optional
+        Encoding of a text file; without it UTF-8, else GB18030 or Latin-1, whichever fits.
+    duplicates : {"keep", "reject"}
+        What to do with exact copies of an earlier row. They are counted either way.
+    returns : {"keep", "reject"}
+        What to do with negative amounts. They are counted either way.
+    latest : str or pandas.Timestamp, optional
+        Last date that can be true; later ones are rejected. By default tomorrow, by this computer's clock.
+    strict : bool
+        Stop with an error if any row is rejected.
+
+    Returns
+    -------
+    Reading
+        ``.data``, ``.rejects`` and ``.report``; accepted + rejected = rows read.
+
+    Raises
+    ------
+    ContractError
+        If the file is no table, columns are missing, the order of dates is open, or `strict` and a row is rejected.
+    DataUnavailableError
+        If there is no such file.
+
+    Examples
+    --------
+    >>> orders = pd.DataFrame({"Client": ["A1", "A1", None], "Day": ["2024-01-31", "2024-02-30", "2024-03-01"],
+    ...                        "Total": ["$1,250.00", "$20.00", "$5.00"]})
+    >>> reading = read_transactions(orders, {"customer_id": "Client", "date": "Day", "amount": "Total"})
+    >>> reading
+    table: 3 rows read, 1 accepted, 2 rejected
+      rejected: customer_id is missing in 1 row (row 3)
+      rejected: date is not a date in 1 row (row 2: '2024-02-30')
+    >>> reading.rejects[["row", "reason"]]
+       row                  reason
+    0    2      date is not a date
+    1    3  customer_id is missing
+    """
+    _check_options(date_order=(date_order, get_args(DateOrder)), duplicates=(duplicates, get_args(Treatment)),
+                   returns=(returns, get_args(Treatment)))  # fmt: skip
+    raw = read_raw(path_or_frame, encoding)
+    mapping, notes = map_columns(list(raw.frame.columns), columns or {})
+    rows = _Rows(raw, notes)
+    typed, order = _typed(rows, mapping, date_order, time_zone)
+    rows.apply_contract(typed)
+    _reject_future(rows, typed["date"], latest)
+    _treat(rows, raw.frame.duplicated(), "is an exact copy of an earlier row", duplicates)
+    _treat(rows, typed["amount"] < 0, "has a negative amount (a return)", returns)
+    reading = _reading(raw, rows, typed, mapping, order)
+    if strict and reading.report.rejected:
+        raise ContractError(
+            f"{raw.name}: {reading.report.rejected:,} of {reading.report.rows_read:,} rows cannot be accepted",
+            reading.report.rejections(),
+        )
+    return reading
+
+
+def _check_options(**options: tuple[object, tuple[str, ...]]) -> None:
+    problems = [
+        f"{name}={value!r} is not one of {', '.join(map(repr, allowed))}"
+        for name, (value, allowed) in options.items()
+        if value is not None and value not in allowed
+    ]
+    if problems:
+        raise ContractError("read_transactions was told something it does not know", problems)
+
+
+def map_columns(found: Sequence[str], told: Mapping[str, str]) -> tuple[dict[str, str], tuple[str, ...]]:
+    """Which of the file's columns serves for each contract column, and notes on those found without being told.
+
+    Raises
+    ------
+    ContractError
+        Listing everything that is wrong with the mapping, or the columns that are missing with proposals.
+    """
+    problems = [f"there is no contract column {name!r}{suggest(name, _NAMES)}" for name in told if name not in _NAMES]
+    problems += [
+        f"{name!r}: the table has no column {c!r}{suggest(c, found)}" for name, c in told.items() if c not in found
+    ]
+    problems += [
+        f"column {c!r} is given for several contract columns" for c, n in Counter(told.values()).items() if n > 1
+    ]
+    if {"amount", UNIT_PRICE} <= set(told):
+        problems.append(f"give either 'amount' or {UNIT_PRICE!r} with 'quantity', not both")
+    if problems:
+        raise ContractError(f"columns= does not fit the table, which has: {_listed(found)}", problems)
+    mapping, notes = dict(told), []
+    wanted = [name for name in _NAMES if name not in told and not (name == "amount" and UNIT_PRICE in told)]
+    for name in wanted:
+        if name == UNIT_PRICE and "amount" in mapping:
+            continue
+        column = _own_name(name, [c for c in found if c not in told.values()])
+        if column is not None:
+            mapping[name] = column
+        if column not in (None, name):
+            notes.append(f"column {column!r} was taken for {name}")
+    _require(mapping, found)
+    return mapping, tuple(notes)
+
+
+def _own_name(name: str, found: Sequence[str]) -> str | None:
+    """The column that has the contract's own name, written in whatever case, with spaces or underscores."""
+    if name in found:
+        return name
+    alike = [column for column in found if re.sub(r"[\s_-]", "", column).casefold() == name.replace("_", "")]
+    if len(alike) > 1:
+        raise ContractError(f"several columns could be {name!r}: {_listed(alike)}; say which in columns=")
+    return alike[0] if alike else None
+
+
+def _require(mapping: Mapping[str, str], found: Sequence[str]) -> None:
+    missing = [name for name in ("customer_id", "date") if name not in mapping]
+    if "amount" not in mapping and not {UNIT_PRICE, "quantity"} <= set(mapping):
+        missing.append("amount")
+    if not missing:
+        return
+    free = [column for column in found if column not in mapping.values()]
+    proposals = {name: near for name in missing if (near := _propose(name, free))}
+    message = f"the table lacks {', '.join(missing)}; it has: {_listed(found)}. Say which columns they are"
+    message += f", perhaps columns={proposals}" if proposals else f": columns={{{missing[0]!r}: ...}}"
+    if sum(bool(re.fullmatch(r"[-\d./: ]+", column)) for column in found) > len(found) / 2:
+        message += "; the first row looks like data: the file needs a row of column names"
+    raise ContractError(message)
+
+
+def _propose(name: str, free: Sequence[str]) -> str | None:
+    words = _OTHER_NAMES[name].split()
+    return next((column for word in words for column in free if word in column.casefold()), None)
+
+
+def _listed(columns: Sequence[str]) -> str:
+    return ", ".join(map(repr, columns))
+
+
+class _Rows:
+    """Which rows are rejected, and why; a row that is damaged as a whole has no further reasons."""
+
+    def __init__(self, raw: RawTable, notes: Sequence[str]) -> None:
+        self._frame = raw.frame
+        self._whole = raw.damaged == ""
+        self._failed: dict[str, pd.Series] = {}
+        self.notes = [*raw.notes, *notes]
+        self.reasons: dict[str, pd.Series] = {}
+        for reason in raw.damaged[~self._whole].unique():
+            self.reasons[reason] = raw.damaged == reason
+
+    @property
+    def rejected(self) -> pd.Series:
+        """True for each row with a reason against it."""
+        nothing = pd.Series(False, index=self._frame.index)
+        return pd.concat([nothing, *self.reasons.values()], axis=1).any(axis=1)
+
+    def reject(self, mask: pd.Series, reason: str) -> None:
+        """Note a reason against rows."""
+        hit = mask & self._whole
+        if hit.any():
+            self.reasons[reason] = hit
+
+    def column(self, name: str) -> pd.Series:
+        """A raw column; a damaged row has no say in how it is read."""
+        return self._frame[name] if self._whole.all() else self._frame[name].where(self._whole)
+
+    def take(self, name: str, parsed: Parsed) -> pd.Series:
+        """Values of a parsed column, after its failures have been noted."""
+        self.notes += parsed.notes
+        self._failed[name] = parsed.reasons != ""
+        for reason in parsed.reasons[self._failed[name]].unique():
+            self.reject(parsed.reasons == reason, f"{name} {reason}")
+        return parsed.values
+
+    def multiply(self, price: pd.Series, quantity: pd.Series) -> pd.Series:
+        """The amount; where a factor could not be read, that has been said and is enough."""
+        self._failed["amount"] = self._failed[UNIT_PRICE] | self._failed["quantity"]
+        return price * quantity
+
+    def apply_contract(self, typed: Mapping[str, pd.Series]) -> None:
+        """Reject what breaks a rule of the contract, unless the value could not even be read."""
+        for name, values in typed.items():
+            for rule in _FIELDS[name].rules:
+                self.reject(~rule.holds(values).astype(bool) & ~self._failed[name], f"{name} {rule.broken}")
+
+
+def _typed(
+    rows: _Rows, mapping: Mapping[str, str], date_order: DateOrder | None, time_zone: str | None
+) -> tuple[dict[str, pd.Series], str]:
+    """The contract's columns with their types, in the contract's order; and the order that dates were read in."""
+    typed = {}
+    order = ""
+    for name, column in mapping.items():
+        raw = rows.column(column)
+        if name == "date":
+            dates, order = parse_dates(raw, date_order, time_zone)
+            typed[name] = rows.take(name, dates)
+        else:
+            numeric = name == UNIT_PRICE or _FIELDS[name].type == "number"
+            typed[name] = rows.take(name, parse_numbers(raw) if numeric else parse_ids(raw))
+    if UNIT_PRICE in typed:
+        typed["amount"] = rows.multiply(typed.pop(UNIT_PRICE), typed["quantity"])
+    return {name: typed[name] for name in _FIELDS if name in typed}, order
+
+
+def _reject_future(rows: _Rows, dates: pd.Series, latest: str | pd.Timestamp | None) -> None:
+    try:
+        last = pd.Timestamp.now() + pd.Timedelta(days=1) if latest is None else pd.Timestamp(latest)
+    except ValueError:
+        raise ContractError(f"latest={latest!r} is not a date; write it like '2024-12-31'") from None
+    what = "is in the future" if latest is None else f"is after {last:%Y-%m-%d}"
+    rows.reject(dates.dt.normalize() > last.normalize(), f"date {what}")
+
+
+def _treat(rows: _Rows, mask: pd.Series, what: str, treatment: Treatment) -> None:
+    """Keep rows with a note, or reject them."""
+    if treatment == "reject":
+        rows.reject(mask, f"the row {what}")
+    elif mask.any():
+        first = mask.to_numpy().argmax() + 1
+        rows.notes.append(
+            f"{_rows(int(mask.sum()))} of {len(mask):,} kept although the row {what} (first: row {first})"
+        )
+
+
+def _reading(
+    raw: RawTable, rows: _Rows, typed: Mapping[str, pd.Series], mapping: Mapping[str, str], order: str
+) -> Reading:
+    rejected = rows.rejected
+    data = _accepted(raw.frame, typed, mapping)[~rejected].reset_index(drop=True)
+    report = Report(
+        name=raw.name,
+        rows_read=len(raw.frame),
+        accepted=len(data),
+        rejected=int(rejected.sum()),
+        reasons={reason: int(mask.sum()) for reason, mask in rows.reasons.items()},
+        examples={reason: _examples(reason, raw.frame[mask], mapping) for reason, mask in rows.reasons.items()},
+        columns=mapping,
+        notes=tuple(rows.notes),
+        encoding=raw.encoding,
+        delimiter=raw.delimiter,
+        date_order=order,
+    )
+    return Reading(_whole_numbers(data), _rejects(raw.frame, rows.reasons, rejected), report, raw.sha256)
+
+
+def _accepted(frame: pd.DataFrame, typed: Mapping[str, pd.Series], mapping: Mapping[str, str]) -> pd.DataFrame:
+    """Typed contract columns first, then the file's other columns as they stand."""
+    others = frame.drop(columns=[column for name, column in mapping.items() if name in typed])
+    return pd.concat([pd.DataFrame(typed), _out_of_the_way(others, set(typed))], axis=1)
+
+
+def _out_of_the_way(frame: pd.DataFrame, taken: set[str]) -> pd.DataFrame:
+    """Columns whose names are taken by ours get the prefix ``original_``."""
+    return frame.rename(columns={column: f"original_{column}" for column in frame if column in taken})
+
+
+def _whole_numbers(data: pd.DataFrame) -> pd.DataFrame:
+    """Identifiers without a missing value as plain integers."""
+    full = [c for c in data if c in _FIELDS and data[c].dtype == "Int64" and data[c].notna().all()]
+    return data.astype(dict.fromkeys(full, "int64"))
+
+
+def _rejects(frame: pd.DataFrame, reasons: Mapping[str, pd.Series], rejected: pd.Series) -> pd.DataFrame:
+    words = pd.Series("", index=frame.index[rejected], dtype="str")
+    for reason, mask in reasons.items():
+        hit = mask[rejected]
+        words[hit] = words[hit].where(words[hit] == "", words[hit] + "; ") + reason
+    originals = _out_of_the_way(frame[rejected], {"row", "reason"})
+    ours = pd.DataFrame({"row": words.index + 1, "reason": words}, index=words.index)
+    return pd.concat([ours, originals], axis=1).reset_index(drop=True)
+
+
+def _examples(reason: str, hit: pd.DataFrame, mapping: Mapping[str, str]) -> str:
+    """The first rows that a reason holds for, with the value that gave rise to it."""
+    column = mapping.get(reason.split()[0])
+    shown = hit.head(3)
+    values = (
+        [""] * len(shown) if column is None or " missing" in reason else [f": {v!r}" for v in shown[column].astype(str)]
+    )
+    return ", ".join(f"row {row + 1}{value}" for row, value in zip(shown.index, values, strict=True))
+
+
+def _rows(count: int) -> str:
+    return "1 row" if count == 1 else f"{count:,} rows"

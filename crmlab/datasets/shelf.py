@@ -1,0 +1,147 @@
+"""How each data set on the shelf is read from its files and brought under contract."""
+
+import io
+import os
+import zipfile
+from collections.abc import Callable, Mapping
+from functools import cache
+from pathlib import Path
+
+import pandas as pd
+
+from crmlab.datasets.cards import sha256_of
+from crmlab.datasets.drawn import draw_shop
+from crmlab.datasets.reading import Reading, read_transactions
+from crmlab.errors import DataUnavailableError
+
+#: Table name to a function that reads the table.
+Readers = Mapping[str, Callable[[], pd.DataFrame]]
+
+#: The product type of every fuel line; their quantities are not pieces.
+FUEL = "GASOLINE-REG UNLEADED"
+
+
+def cdnow(paths: tuple[Path, ...], seed: int | None) -> Readers:
+    """The full cohort: one file with a header line, columns separated by spaces."""
+    return {"transactions": lambda: _cdnow_table(paths[0], skip=1, ids=["customer_id"])}
+
+
+def cdnow_sample(paths: tuple[Path, ...], seed: int | None) -> Readers:
+    """The 1/10 sample: no header line, the master file's identifier first."""
+    return {"transactions": lambda: _cdnow_table(paths[0], skip=0, ids=["master_id", "customer_id"])}
+
+
+def _cdnow_table(path: Path, *, skip: int, ids: list[str]) -> pd.DataFrame:
+    names = [*ids, "date", "quantity", "amount"]
+    raw = pd.read_csv(path, sep=r"\s+", header=None, skiprows=skip, names=names, dtype={"date": "str"})
+    raw["date"] = pd.to_datetime(raw["date"], format="%Y%m%d").astype("datetime64[us]")
+    return raw[["customer_id", "date", "amount", "quantity", *ids[:-1]]]
+
+
+def donations(paths: tuple[Path, ...], seed: int | None) -> Readers:
+    """Counts of donors by frequency and recency over six yearly occasions."""
+    names = {"periods": "T", "weights": "weight"}
+    return {"counts": lambda: pd.read_csv(paths[0]).rename(columns=names)}
+
+
+def complete_journey(paths: tuple[Path, ...], seed: int | None) -> Readers:
+    """Seven linked tables of a grocer, read from Parquet files named after them."""
+    file = {path.stem: path for path in paths}
+
+    def transactions() -> pd.DataFrame:
+        names = {
+            "household_id": "customer_id",
+            "transaction_timestamp": "date",
+            "sales_value": "amount",
+            "basket_id": "order_id",
+        }
+        lines = _parquet(file["transactions"], names)
+        products = pd.read_parquet(file["products"], columns=["product_id", "product_type"])
+        fuel = products.loc[products["product_type"] == FUEL, "product_id"]
+        first = ["customer_id", "date", "amount", "order_id", "product_id", "quantity"]
+        return lines[first + [c for c in lines if c not in first]].assign(is_fuel=lines["product_id"].isin(fuel))
+
+    return {
+        "transactions": transactions,
+        "customers": lambda: _parquet(file["demographics"], {"household_id": "customer_id"}),
+        "products": lambda: _parquet(file["products"], {"product_category": "category"}),
+        "campaigns": lambda: _parquet(file["campaign_descriptions"], {}),
+        "contacts": lambda: _parquet(file["campaigns"], {"household_id": "customer_id"}),
+        "responses": lambda: _parquet(
+            file["coupon_redemptions"],
+            {"household_id": "customer_id", "coupon_upc": "coupon_id", "redemption_date": "date"},
+        ),
+        "coupons": lambda: _parquet(file["coupons"], {"coupon_upc": "coupon_id"}),
+    }
+
+
+def _parquet(path: Path, names: Mapping[str, str]) -> pd.DataFrame:
+    table = pd.read_parquet(path).rename(columns=names)
+    dates = table.select_dtypes("datetime").columns
+    return table.astype(dict.fromkeys(dates, "datetime64[us]"))
+
+
+def drawn_shop(paths: tuple[Path, ...], seed: int | None) -> Readers:
+    """A shop drawn afresh from its seed; both tables come from one draw."""
+    shop = draw_shop(seed)
+    return {name: lambda table=table: table for name, table in shop.items()}  # type: ignore[misc]
+
+
+def online_retail_ii(paths: tuple[Path, ...], seed: int | None) -> Readers:
+    """Two years of invoices, one Excel sheet a year; converted to Parquet in the cache once."""
+
+    @cache
+    def reading() -> Reading:
+        names = {"customer_id": "Customer ID", "date": "InvoiceDate", "order_id": "Invoice", "product_id": "StockCode"}
+        return read_transactions(
+            pd.read_parquet(_converted(paths[0])), names | {"quantity": "Quantity", "unit_price": "Price"}
+        )
+
+    def rejects() -> pd.DataFrame:
+        twice = reading().data.query("in_both_sheets").assign(reason="the invoice is in the first sheet too")
+        return pd.concat([reading().rejects, twice], ignore_index=True)
+
+    return {
+        "transactions": lambda: reading().data.query("not in_both_sheets").drop(columns="in_both_sheets"),
+        "rejects": rejects,
+    }
+
+
+def _converted(archive: Path) -> Path:
+    """The workbook in the archive as Parquet, named after the archive's checksum."""
+    parquet = archive.with_name(f"{archive.stem}-{sha256_of(archive)[:12]}.parquet")
+    if not parquet.is_file():
+        unfinished = parquet.with_suffix(f".{os.getpid()}.tmp")
+        _workbook(archive).to_parquet(unfinished)
+        unfinished.replace(parquet)
+    return parquet
+
+
+def _workbook(archive: Path) -> pd.DataFrame:
+    """All sheets of the workbook, one below the other; the years overlap by some days, which is marked."""
+    text = dict.fromkeys(["Invoice", "StockCode", "Description", "Country"], "str")
+    try:
+        with zipfile.ZipFile(archive) as members, members.open(_one_xlsx(members)) as workbook:
+            first, *later = pd.read_excel(io.BytesIO(workbook.read()), sheet_name=None, dtype=text).values()
+    except (zipfile.BadZipFile, ValueError, KeyError) as error:
+        raise DataUnavailableError(
+            f"{archive} is not the expected archive ({error}); delete it and load again"
+        ) from None
+    known = set(first["Invoice"])
+    sheets = [first.assign(in_both_sheets=False)]
+    sheets += [sheet.assign(in_both_sheets=sheet["Invoice"].isin(known)) for sheet in later]
+    return pd.concat(sheets, ignore_index=True)
+
+
+def _one_xlsx(archive: zipfile.ZipFile) -> str:
+    return next((name for name in archive.namelist() if name.endswith(".xlsx")), "a workbook")
+
+
+SHELF: Mapping[str, Callable[[tuple[Path, ...], int | None], Readers]] = {
+    "cdnow": cdnow,
+    "cdnow_sample": cdnow_sample,
+    "complete_journey": complete_journey,
+    "donations": donations,
+    "drawn_shop": drawn_shop,
+    "online_retail_ii": online_retail_ii,
+}
