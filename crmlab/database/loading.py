@@ -133,6 +133,8 @@ def write(con: Any, kind: Literal["load", "refresh"], batch: Batch) -> LoadRepor
     staged = [name for name in TABLES if name in batch.frames]
     if "transactions" in batch.frames:
         staged += ["orders", "lines"]
+    if kind == "refresh" and "lines" in staged:
+        notes += _partial_orders(con)
     counts = {name: _merge(con, TABLES[name]) for name in staged}
     for table in TABLES.values():
         for column, parent in table.references.items():
@@ -217,6 +219,18 @@ def _check_orders(con: Any) -> None:
         listed = ", ".join(str(row[0]) for row in first)
         problem = f"order_id: {count:,} orders belong to several customers (first: {listed})"
         raise ContractError("nothing was written: the log contradicts itself", [problem])
+
+
+def _partial_orders(con: Any) -> list[str]:
+    """Say how many known orders have fewer lines in the batch: it may hold parts of orders, which it must not."""
+    sizes = "SELECT order_id, count(*) AS n FROM {} GROUP BY order_id"
+    fewer = (
+        f"SELECT count(*) FROM ({sizes.format('in_lines')}) AS i JOIN ({sizes.format('lines')}) AS t "
+        "ON t.order_id = i.order_id WHERE i.n < t.n"
+    )
+    if count := _scalar(con, fewer):
+        return [f"lines: {count:,} orders have fewer lines in this batch than before; the others stay as they are"]
+    return []
 
 
 def _bring_in(con: Any, table: Table, frame: pd.DataFrame, own: list[str]) -> list[str]:

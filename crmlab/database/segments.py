@@ -53,13 +53,12 @@ class RFM:
     @property
     def definitions(self) -> dict[str, str]:
         """What each column of `table` means."""
-        scores = {"independent": "among all customers", "nested": "r among all, f within r, m within r and f"}
+        cut = {"independent": "each among all customers", "nested": "r among all, f within r, m within r and f"}
         return {
             "days_since_last": f"days from the last purchase to {self.observation_end}",
             "n_orders": "days with a purchase, the first included (all rows of one day are one purchase)",
             "amount": "money of all purchases; returns left out",
-            "r, f, m": f"scores by value, {scores[self.method]}; higher is better; a value equal to a limit belongs "
-            "to the interval that ends there, so equal values have equal scores",
+            "r, f, m": f"scores by value, {cut[self.method]}; high is good; equal values have equal scores",
             "cell": "r, f and m together",
         }
 

@@ -14,6 +14,7 @@ from crmlab.errors import StoreError
 __all__ = ["Customer360", "customers_360", "profile", "transactions"]
 
 _HEAD = ["customer_id", "date", "amount", "order_id", "product_id", "quantity", "channel"]
+_SHOWN = 5
 
 
 def transactions(orders: ir.Table, lines: ir.Table) -> ir.Table:
@@ -23,7 +24,10 @@ def transactions(orders: ir.Table, lines: ir.Table) -> ir.Table:
 
 
 def customers_360(tables: Mapping[str, ir.Table]) -> ir.Table:
-    """One row per customer: attributes, then what was bought, contacted and answered."""
+    """One row per customer: attributes, then what was bought, contacted and answered.
+
+    An attribute that has the name of a computed column goes by ``customer_<name>``.
+    """
     log = transactions(tables["orders"], tables["lines"])
     buys = log.amount >= 0
     bought = log.group_by("customer_id").agg(
@@ -36,7 +40,8 @@ def customers_360(tables: Mapping[str, ir.Table]) -> ir.Table:
     contacts, responses = tables["contacts"], tables["responses"]
     told = contacts.group_by("customer_id").agg(contacts=contacts.count())
     answered = responses.group_by("customer_id").agg(responses=responses.count())
-    base = tables["customers"]
+    computed = {*bought.columns, *told.columns, *answered.columns} - {"customer_id"}
+    base = tables["customers"].rename(lambda name: f"customer_{name}" if name in computed else name)
     for part in (bought, told, answered):
         base = base.left_join(part, "customer_id").drop("customer_id_right")
     zero = dict.fromkeys(("n_orders", "contacts", "responses"), 0) | {"amount": 0.0, "returned": 0.0}
@@ -68,31 +73,42 @@ class Customer360:
     contacts: pd.DataFrame
     responses: pd.DataFrame
 
+    def _facts(self) -> list[str]:
+        known = {name: value for name, value in self.profile.items() if name != "customer_id" and pd.notna(value)}
+        return [f"{name}: {_readable(value)}" for name, value in known.items()]
+
     def _parts(self) -> dict[str, pd.DataFrame]:
         parts = {
-            "latest orders": self.orders,
-            "top products": self.products,
+            "orders, the latest first": self.orders,
+            "products, the most money first": self.products,
             "contacts": self.contacts,
             "responses": self.responses,
         }
-        return {title: part for title, part in parts.items() if len(part)}
-
-    def _lines(self) -> list[str]:
-        return [f"{name}: {value}" for name, value in self.profile.items() if name != "customer_id" and pd.notna(value)]
+        return {
+            f"{len(part):,} {title}{f' (the first {_SHOWN} shown)' if len(part) > _SHOWN else ''}": part.head(_SHOWN)
+            for title, part in parts.items()
+            if len(part)
+        }
 
     def __repr__(self) -> str:
-        text = [f"Customer {self.customer_id}", *(f"  {line}" for line in self._lines())]
+        text = [f"Customer {self.customer_id}", *(f"  {fact}" for fact in self._facts())]
         for title, part in self._parts().items():
-            text += [f"{title} ({len(part)})", part.head(5).to_string(index=False)]
+            text += ["", title, part.to_string(index=False, float_format="{:,.2f}".format)]
         return "\n".join(text)
 
     def _repr_html_(self) -> str:
-        facts = "".join(f"<li>{escape(line)}</li>" for line in self._lines())
+        facts = "".join(f"<li>{escape(fact)}</li>" for fact in self._facts())
         tables = "".join(
-            f"<h4>{title} ({len(part)})</h4>{part.head(5).to_html(index=False, border=0)}"
+            f"<h4>{title}</h4>{part.to_html(index=False, border=0, float_format='{:,.2f}'.format)}"
             for title, part in self._parts().items()
         )
         return f"<h3>Customer {escape(str(self.customer_id))}</h3><ul>{facts}</ul>{tables}"
+
+
+def _readable(value: Any) -> str:
+    if isinstance(value, pd.Timestamp):
+        return str(value.date())
+    return f"{value:,.2f}" if isinstance(value, float) else str(value)
 
 
 def profile(tables: Mapping[str, ir.Table], overview: ir.Table, customer_id: str | int) -> Customer360:
@@ -110,14 +126,20 @@ def profile(tables: Mapping[str, ir.Table], overview: ir.Table, customer_id: str
     bought = log.group_by("product_id").agg(
         orders=log.order_id.nunique(), quantity=log.quantity.sum(), amount=log.amount.sum()
     )
-    products = tables["products"].inner_join(bought, "product_id")
+    products = bought.inner_join(tables["products"], "product_id", rname="product_{name}")
     events = [table.filter(table.customer_id == wanted) for table in (tables["contacts"], tables["responses"])]
-    contacts, responses = (to_frame(part.order_by("campaign_id", "date", "occurrence")) for part in events)
+    contacts, responses = (_compact(part.order_by("campaign_id", "date", "occurrence")) for part in events)
     return Customer360(
         customer_id=wanted,
-        profile=found.to_dict("records")[0],
+        profile={str(name): value for name, value in found.iloc[0].items()},
         orders=to_frame(orders.order_by(orders.date.desc(), "order_id")),
-        products=to_frame(products.order_by(products.amount.desc(), "product_id").limit(10)).dropna(axis=1, how="all"),
-        contacts=contacts.drop(columns=["customer_id", "occurrence"]),
-        responses=responses.drop(columns=["customer_id", "occurrence"]),
+        products=_compact(products.order_by(products.amount.desc(), "product_id").limit(10)),
+        contacts=contacts,
+        responses=responses,
     )
+
+
+def _compact(table: ir.Table) -> pd.DataFrame:
+    """The rows without what says nothing about one customer: the customer, the numbering, empty columns."""
+    frame = to_frame(table.drop(*{"customer_id", "occurrence"} & set(table.columns)))
+    return frame.dropna(axis=1, how="all") if len(frame) else frame

@@ -1,0 +1,347 @@
+"""Figures of the customer database. Each takes a result, draws on an Axes and returns it; titles are the reader's."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from crmlab.database.clusters import Segments, SegmentStability
+from crmlab.database.cohorts import CohortTable
+from crmlab.database.segments import ABC, RFM
+from crmlab.errors import ContractError
+from crmlab.stats import PALETTE, lorenz, top_share
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = [
+    "plot_abc",
+    "plot_cohort_layers",
+    "plot_cohorts",
+    "plot_lorenz",
+    "plot_rfm_heatmap",
+    "plot_schema",
+    "plot_segments",
+    "plot_transitions",
+]
+
+_COHORT_LABELS = {
+    "customers": "active customers",
+    "orders": "orders (purchase days)",
+    "amount": "money of purchases",
+    "share_active": "share of the cohort active",
+}
+
+
+def plot_lorenz(
+    values: npt.ArrayLike | Mapping[str, npt.ArrayLike], *, top: float = 0.2, ax: "Axes | None" = None
+) -> "Axes":
+    """Lorenz curves, with what the top share of the customers holds.
+
+    Parameters
+    ----------
+    values : array_like of float, or mapping of str to array_like
+        One non-negative value per customer; several sets by name to compare them.
+    top : float, default 0.2
+        Share of customers whose share of the value the legend states.
+    ax : matplotlib Axes, optional
+
+    Returns
+    -------
+    matplotlib Axes
+    """
+    ax = _axes(ax)
+    named = values if isinstance(values, Mapping) else {"customers": values}
+    for (name, group), colour in zip(named.items(), PALETTE * len(named), strict=False):
+        curve = lorenz(group)
+        label = f"{name}: the top {top:.0%} hold {top_share(group, top):.0%}"
+        ax.plot(curve["share_customers"], curve["share_value"], color=colour, label=label)
+    ax.plot([0, 1], [0, 1], color="0.6", linestyle="--", linewidth=1, label="all equal")
+    ax.axvline(1 - top, color="0.8", linewidth=1, zorder=0)
+    ax.set(xlabel="share of customers, the smallest first", ylabel="share of value", xlim=(0, 1), ylim=(0, 1))
+    _percent(ax, "xy")
+    ax.legend(loc="upper left")
+    return ax
+
+
+def plot_abc(classes: ABC, *, ax: "Axes | None" = None) -> "Axes":
+    """Share of customers beside share of value, class by class.
+
+    Parameters
+    ----------
+    classes : ABC
+        From `abc_classes`.
+    ax : matplotlib Axes, optional
+
+    Returns
+    -------
+    matplotlib Axes
+    """
+    ax = _axes(ax)
+    summary = classes.summary
+    places = np.arange(len(summary))
+    for shift, column, colour in ((-0.2, "share_customers", PALETTE[6]), (0.2, "share_value", PALETTE[0])):
+        bars = ax.bar(places + shift, summary[column], width=0.38, color=colour, label=column.replace("_", " of "))
+        ax.bar_label(bars, labels=[f"{share:.0%}" for share in summary[column]])
+    ax.set(xlabel="class", ylabel="share of all", xticks=places, xticklabels=summary["abc_class"])
+    _percent(ax, "y")
+    ax.legend()
+    return ax
+
+
+def plot_rfm_heatmap(
+    result: RFM, value: Literal["customers", "amount"] = "customers", *, ax: "Axes | None" = None
+) -> "Axes":
+    """Recency against frequency scores.
+
+    Parameters
+    ----------
+    result : RFM
+        From `rfm`.
+    value : {"customers", "amount"}, default "customers"
+        Number of customers, or their mean amount in money.
+    ax : matplotlib Axes, optional
+
+    Returns
+    -------
+    matplotlib Axes
+        Cells that nobody is in stay empty.
+    """
+    import seaborn as sns
+
+    if value not in ("customers", "amount"):
+        raise ContractError(f"value must be customers or amount; got {value!r}")
+    ax = _axes(ax)
+    grouped = result.table.groupby(["r", "f"])["amount"]
+    cells = grouped.size() if value == "customers" else grouped.mean()
+    scores = {score: result.cuts[result.cuts["measure"] == name]["score"].max() for score, name in _SCORES.items()}
+    grid = cells.reset_index(name=value).pivot_table(index="r", columns="f", values=value)
+    grid = grid.reindex(index=range(scores["r"], 0, -1), columns=range(1, scores["f"] + 1))
+    label = "customers" if value == "customers" else "mean amount per customer"
+    sns.heatmap(grid, annot=True, fmt=",.0f", cmap="cividis", cbar_kws={"label": label}, ax=ax)
+    ax.set(xlabel="f: frequency score (high = many orders)", ylabel="r: recency score (high = bought lately)")
+    return ax
+
+
+def plot_cohorts(
+    cohorts: CohortTable,
+    value: Literal["customers", "orders", "amount", "share_active"] = "share_active",
+    *,
+    ax: "Axes | None" = None,
+) -> "Axes":
+    """Cohorts side by side: one line per cohort, by age.
+
+    Parameters
+    ----------
+    cohorts : CohortTable
+        From `cohort_table`.
+    value : {"customers", "orders", "amount", "share_active"}, default "share_active"
+        What the lines show.
+    ax : matplotlib Axes, optional
+
+    Returns
+    -------
+    matplotlib Axes
+        An incomplete last period is left out.
+    """
+    import seaborn as sns
+    from matplotlib.ticker import MaxNLocator
+
+    ax = _axes(ax)
+    table = _complete(cohorts).assign(cohort=lambda rows: rows["cohort"].map(_period_name(cohorts)))
+    count = table["cohort"].nunique()
+    sns.lineplot(table, x="age", y=value, hue="cohort", palette=sns.color_palette("viridis", count), marker="o", ax=ax)
+    ax.set(xlabel=f"age of the cohort, {cohorts.period}s", ylabel=_COHORT_LABELS[value])
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.set_ylim(bottom=0)
+    if value == "share_active":
+        _percent(ax, "y")
+    return ax
+
+
+def plot_cohort_layers(
+    cohorts: CohortTable,
+    value: Literal["customers", "orders", "amount"] = "amount",
+    *,
+    ax: "Axes | None" = None,
+) -> "Axes":
+    """The whole base by calendar period, each cohort a layer on those before it.
+
+    Parameters
+    ----------
+    cohorts : CohortTable
+        From `cohort_table`.
+    value : {"customers", "orders", "amount"}, default "amount"
+        What is stacked.
+    ax : matplotlib Axes, optional
+
+    Returns
+    -------
+    matplotlib Axes
+        An incomplete last period is left out.
+
+    References
+    ----------
+    Fader, P. S., Hardie, B. G. S. & Ross, M. (2022). *The Customer-Base Audit*. Wharton School Press. (the C3 chart)
+    """
+    import seaborn as sns
+
+    ax = _axes(ax)
+    name = _period_name(cohorts)
+    layers = _complete(cohorts).pivot_table(index="calendar", columns="cohort", values=value, fill_value=0)
+    bottom = np.zeros(len(layers))
+    for cohort, colour in zip(layers.columns, sns.color_palette("viridis", layers.shape[1]), strict=True):
+        ax.bar(
+            [name(period) for period in layers.index], layers[cohort], bottom=bottom, color=colour, label=name(cohort)
+        )
+        bottom += layers[cohort].to_numpy()
+    ax.set(xlabel=cohorts.period, ylabel=_COHORT_LABELS[value])
+    ax.tick_params(axis="x", rotation=45)
+    ax.legend(title="acquired", reverse=True, bbox_to_anchor=(1.02, 1), loc="upper left")
+    return ax
+
+
+def plot_segments(segments: Segments, *, ax: "Axes | None" = None) -> "Axes":
+    """Profile of k-means segments: each centre in standard deviations from the mean customer.
+
+    Parameters
+    ----------
+    segments : Segments
+        From `kmeans_segments`.
+    ax : matplotlib Axes, optional
+
+    Returns
+    -------
+    matplotlib Axes
+    """
+    import seaborn as sns
+
+    ax = _axes(ax)
+    shares = segments.profile["share_customers"]
+    names = [f"{segment} ({share:.0%})" for segment, share in shares.items()]
+    logged = {name: f"log {name}" for name in segments.log}
+    label = "standard deviations from the mean"
+    centres = segments.centres.rename(columns=logged).set_axis(names)
+    sns.heatmap(centres, annot=True, fmt=".1f", center=0, cmap="PuOr", cbar_kws={"label": label}, ax=ax)
+    ax.set(xlabel="", ylabel="segment (share of customers)")
+    return ax
+
+
+def plot_transitions(stability: SegmentStability, *, ax: "Axes | None" = None) -> "Axes":
+    """Where the customers of each segment went.
+
+    Parameters
+    ----------
+    stability : SegmentStability
+        From `segment_stability`.
+    ax : matplotlib Axes, optional
+
+    Returns
+    -------
+    matplotlib Axes
+        Rows add up to 100 %.
+    """
+    import seaborn as sns
+
+    ax = _axes(ax)
+    shares = stability.transitions.div(stability.transitions.sum(axis=1), axis=0)
+    sns.heatmap(shares, annot=True, fmt=".0%", vmin=0, vmax=1, cmap="cividis", ax=ax)
+    ax.set(xlabel="segment after", ylabel="segment before")
+    return ax
+
+
+_SCORES = {"r": "days_since_last", "f": "n_orders"}
+_DRAWN = (("campaigns", "products"), ("contacts", "responses", "lines"), ("customers", "orders"))
+_BOX, _GAP, _MOST = 2.6, 1.2, 9
+
+
+def plot_schema(schema: pd.DataFrame, *, ax: "Axes | None" = None) -> "Axes":
+    """Draw the schema: a box per table, its key columns in bold, an arrow from each reference to the key it means.
+
+    Parameters
+    ----------
+    schema : pandas.DataFrame
+        From ``CustomerDB.schema()``.
+    ax : matplotlib Axes, optional
+
+    Returns
+    -------
+    matplotlib Axes
+        One unit is a line of text high.
+    """
+    ax = _axes(ax, figsize=(9, 7))
+    tables = dict(list(schema.groupby("table")))
+    places, lowest = {}, 0.0
+    for column, names in enumerate(_DRAWN):
+        top = 0.0
+        for name in names:
+            places[name] = (column * (_BOX + _GAP), top)
+            bottom = top - _draw_table(ax, name, tables[name], *places[name])
+            lowest, top = min(lowest, bottom), bottom - 1.5
+    for name, place in places.items():
+        for line, target in enumerate(tables[name]["references"], start=1):
+            if target:
+                _draw_reference(ax, place, line, places[target], len(tables[target]))
+    ax.set(xlim=(-0.1, len(_DRAWN) * (_BOX + _GAP) - _GAP + 0.1), ylim=(lowest - 0.2, 0.2))
+    ax.axis("off")
+    return ax
+
+
+def _draw_table(ax: "Axes", name: str, rows: pd.DataFrame, left: float, top: float) -> float:
+    """Draw one box and return its height."""
+    from matplotlib.patches import Rectangle
+
+    shown = rows.head(_MOST)
+    more = [f"... {len(rows) - _MOST} more"] if len(rows) > _MOST else []
+    height = 1.0 + len(shown) + len(more)
+    ax.add_patch(Rectangle((left, top - height), _BOX, height, facecolor="white", edgecolor=PALETTE[0]))
+    ax.add_patch(Rectangle((left, top - 1), _BOX, 1, facecolor=PALETTE[0]))
+    ax.text(left + 0.1, top - 0.5, name, va="center", color="white", weight="bold")
+    weights = ["bold" if key else "normal" for key in shown["key"]] + ["normal"]
+    for line, (column, weight) in enumerate(zip([*shown["column"], *more], weights, strict=False), start=1):
+        ax.text(left + 0.1, top - line - 0.5, column, va="center", size="small", weight=weight)
+    return height
+
+
+def _draw_reference(
+    ax: "Axes", source: tuple[float, float], line: int, target: tuple[float, float], target_lines: int
+) -> None:
+    """Arrow from a line of one box to the key of another; to the box above it, from top to bottom."""
+    key = target[1] - 1.5
+    if source[0] == target[0]:
+        middle = source[0] + _BOX / 2
+        start, end = (middle, source[1]), (middle, target[1] - 1 - min(target_lines, _MOST + 1))
+    else:
+        leftward = source[0] > target[0]
+        start = (source[0] + (0 if leftward else _BOX), source[1] - line - 0.5)
+        end = (target[0] + (_BOX if leftward else 0), key)
+    ax.annotate("", xy=end, xytext=start, arrowprops={"arrowstyle": "-|>", "color": PALETTE[1]})
+
+
+def _axes(ax: "Axes | None", **figure: Any) -> "Axes":
+    if ax is not None:
+        return ax
+    import matplotlib.pyplot as plt
+
+    return plt.subplots(**figure)[1]
+
+
+def _percent(ax: "Axes", which: str) -> None:
+    from matplotlib.ticker import PercentFormatter
+
+    for letter in which:
+        (ax.xaxis if letter == "x" else ax.yaxis).set_major_formatter(PercentFormatter(xmax=1, decimals=0))
+
+
+def _complete(cohorts: CohortTable) -> pd.DataFrame:
+    """The table without a last period that the log does not cover to its end."""
+    table = cohorts.table
+    earlier = table[table["calendar"] < table["calendar"].max()]
+    return table if cohorts.last_period_complete or earlier.empty else earlier
+
+
+def _period_name(cohorts: CohortTable) -> Any:
+    unit = {"month": "M", "quarter": "Q", "year": "Y"}[cohorts.period]
+    return lambda start: str(pd.Period(start, freq=unit))
