@@ -194,7 +194,7 @@ def _schema(kind: Kind) -> "DataFrameSchema":
     import pandera.pandas as pa
 
     def value_check(field: Field, rule: Rule) -> pa.Check:
-        return pa.Check(lambda s: rule.holds(s) if field.fits(s) else s.notna() | True, error=rule.broken)
+        return pa.Check(lambda s: rule.holds(s) if field.fits(s) else pd.Series(True, index=s.index), error=rule.broken)
 
     def type_check(field: Field) -> pa.Check:
         return pa.Check(lambda s: bool(s.isna().all()) or field.fits(s), error=f"is not {_TYPE_WORDS[field.type]}")
@@ -236,6 +236,8 @@ def check_table(frame: pd.DataFrame, kind: Kind) -> pd.DataFrame:
     """
     import pandera.errors
 
+    if not isinstance(frame, pd.DataFrame):
+        raise ContractError(f"a DataFrame is needed, not {type(frame).__name__}")
     if kind not in get_args(Kind):
         raise ContractError(f"there is no contract {kind!r}; choose one of {', '.join(get_args(Kind))}")
     try:

@@ -109,21 +109,27 @@ class Card:
         return "\n".join(self._lines(bullet="  - ", strong=""))
 
     def _repr_markdown_(self) -> str:
-        return "\n".join([*self._lines(bullet="- ", strong="**"), "", self.text])
+        return "\n".join(self._lines(bullet="- ", strong="**"))
 
     def _lines(self, *, bullet: str, strong: str) -> list[str]:
-        def head(label: str, words: str) -> list[str]:
-            return ["", f"{strong}{label}{strong}: {words}"] if words else []
-
-        lines = [f"{strong}{self.title}{strong} ({self.name})"]
-        lines += head("Origin", _ORIGINS[self.origin]) + head("Customers' first rows", _ACQUISITIONS[self.acquisition])
-        lines += head("Needs", self.needs) + head("Licence", self.licence) + head("Citation", self.citation)
+        gap = [""] if strong else []
+        lines = [f"{strong}{self.title}{strong} ({self.name})", ""]
+        heads = {
+            "Origin": _ORIGINS[self.origin],
+            "First rows": _ACQUISITIONS[self.acquisition],
+            "Needs": self.needs,
+            "Licence": self.licence,
+            "Citation": self.citation,
+        }
+        for label, words in heads.items():
+            lines += [f"{strong}{label}{strong}: {words}", *gap] if words else []
         for table in self.tables:
             rows = "rows not known before download" if table.rows is None else f"{table.rows:,} rows"
-            lines += head(f"Table {table.name}", f"{table.description} ({rows})")
-            lines += [""] * bool(strong) + [f"{bullet}{_column_line(c, strong)}" for c in table.columns]
-        lines += head("Worth knowing", " ") + [""] * bool(strong) if self.quirks else []
-        return lines + [f"{bullet}{quirk}" for quirk in self.quirks]
+            lines += ["", f"{strong}Table {table.name}{strong}: {table.description} ({rows})", *gap]
+            lines += [f"{bullet}{_column_line(column, strong)}" for column in table.columns]
+        if self.quirks:
+            lines += ["", f"{strong}Worth knowing{strong}", *gap, *(f"{bullet}{quirk}" for quirk in self.quirks)]
+        return [*lines, "", self.text] if self.text else lines
 
 
 _ORIGINS = {

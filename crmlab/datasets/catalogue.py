@@ -1,7 +1,7 @@
 """The catalogue of data sets: what there is, what is known about it, and the tables themselves."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, get_args
@@ -9,7 +9,18 @@ from typing import Any, get_args
 import pandas as pd
 
 from crmlab.datasets import download
-from crmlab.datasets.cards import Acquisition, Card, Column, Origin, SourceFile, Table, card_names, locate, read_card
+from crmlab.datasets.cards import (
+    Acquisition,
+    Card,
+    Column,
+    Origin,
+    SourceFile,
+    Table,
+    card_names,
+    locate,
+    read_card,
+    sha256_of,
+)
 from crmlab.datasets.reading import Reading, read_transactions
 from crmlab.datasets.shelf import SHELF
 from crmlab.errors import ContractError, DataUnavailableError
@@ -138,7 +149,12 @@ def open_card(card: Card, *, seed: int | None = None) -> Dataset:
     """The data set that a card describes, its files located and verified."""
     paths = tuple(_path(file, card.needs) for file in card.files)
     tables = LazyTables(SHELF[card.name](paths, seed))
-    return Dataset(card, tables, checksums=MappingProxyType({file.name: file.sha256 for file in card.files}))
+    sums = {file.name: file.sha256 or sha256_of(path) for file, path in zip(card.files, paths, strict=True)}
+    if card.origin == "simulated" and seed is not None:
+        card = replace(
+            card, tables=tuple(replace(table, rows=len(tables[table.name])) for table in card.tables), facts={}
+        )
+    return Dataset(card, tables, checksums=MappingProxyType(sums))
 
 
 def _path(file: SourceFile, needs: str) -> Path:
@@ -229,10 +245,10 @@ _READING_OPTIONS = ("date_order", "time_zone", "encoding")
 
 
 def _own(reading: Reading, acquisition: Acquisition) -> Dataset:
-    name = reading.report.name
+    name, names = reading.report.name, reading.report.columns
     columns = tuple(
-        Column(column, _type_word(values), f"column {reading.report.columns.get(column, column)!r} of the file")
-        for column, values in reading.data.items()
+        Column(column, _type_word(reading.data[column]), f"column {names.get(column, column)!r} of the file")
+        for column in reading.data.columns
     )
     table = Table("transactions", "your transactions", len(reading.data), columns)
     card = Card(name, f"Your table {name}", "yours", acquisition, tables=(table,), quirks=reading.report.notes)

@@ -8,7 +8,7 @@ import re
 import tempfile
 import zipfile
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -81,8 +81,8 @@ def read_raw(source: Any, encoding: str | None = None) -> RawTable:
     try:
         raw = _from_bytes(name, content, encoding)
     except ContractError as error:
-        raise ContractError(f"{source}: {error.args[0]}") from None
-    return RawTable(**{**vars(raw), "sha256": hashlib.sha256(content).hexdigest()})
+        raise ContractError(f"{source}: {error}") from None
+    return replace(raw, sha256=hashlib.sha256(content).hexdigest())
 
 
 def _content(source: str) -> tuple[str, bytes]:
@@ -95,7 +95,7 @@ def _content(source: str) -> tuple[str, bytes]:
     path = Path(source).expanduser()
     if not path.is_file():
         kind = "is a folder, not a file" if path.is_dir() else "does not exist"
-        raise DataUnavailableError(f"{source} {kind}; give the path of a CSV, Excel or Parquet file")
+        raise DataUnavailableError(f"{path.absolute()} {kind}; give the path of a CSV, Excel or Parquet file")
     return _stem(path.name), path.read_bytes()
 
 
@@ -105,10 +105,11 @@ def _stem(path: str) -> str:
 
 def _in_memory(name: str, table: pd.DataFrame, notes: tuple[str, ...] = ()) -> RawTable:
     frame = table.reset_index(drop=True)
-    frame.columns = pd.Index([str(column) for column in frame.columns])
+    names, renamed = _column_names([str(column) for column in frame.columns])
+    frame.columns = pd.Index(names)
     if frame.empty:
         raise ContractError("the table has no row of data")
-    return RawTable(name, frame, pd.Series("", index=frame.index, dtype="str"), notes=notes)
+    return RawTable(name, frame, pd.Series("", index=frame.index, dtype="str"), notes=(*notes, *renamed))
 
 
 def _from_bytes(name: str, content: bytes, encoding: str | None) -> RawTable:
@@ -157,7 +158,8 @@ def _from_text(name: str, content: bytes, encoding: str | None) -> RawTable:
     header = next(csv.reader(stream, delimiter=delimiter))
     if len(header) < 2:
         raise ContractError(
-            f"only one column was found: {header[0].strip()[:60]!r}; columns are separated by comma, semicolon, tab or |"
+            f"only one column was found, {header[0].strip()[:60]!r}; "
+            "the columns of a text file are separated by comma, semicolon, tab or |"
         )
     columns, more = _column_names(header)
     frame, damaged = _parse_rows(stream.read(), delimiter, columns)
@@ -212,13 +214,19 @@ def _put_back(good: pd.DataFrame, bad: list[Any], delimiter: str, columns: list[
     total = len(good) + len(bad)
     cells = [row.text.split(delimiter, len(columns) - 1) for row in bad]
     good.index = pd.Index(np.setdiff1d(np.arange(total), places))
-    damaged = pd.Series("", index=range(total), dtype="str")
+    reasons = np.full(total, "", dtype=object)
     if bad:
-        aside = pd.DataFrame(cells, index=places, dtype="str").reindex(columns=range(len(columns)), fill_value="")
+        aside = pd.DataFrame(cells, index=places, dtype="str").reindex(columns=range(len(columns))).fillna("")
         aside.columns = good.columns
         good = pd.concat([good, aside]).sort_index()
-        damaged[places] = [f"the row has {row.actual_columns} fields instead of {row.expected_columns}" for row in bad]
-    return good.reset_index(drop=True), damaged
+        reasons[places] = [_misfit(row) for row in bad]
+    return good.reset_index(drop=True), pd.Series(reasons, dtype="str")
+
+
+def _misfit(row: Any) -> str:
+    extent = "few" if row.actual_columns < row.expected_columns else "many"
+    quote = "; a quotation mark may not be closed" if "\n" in row.text else ""
+    return f"the row has too {extent} fields ({row.actual_columns} for {row.expected_columns} columns){quote}"
 
 
 def guess_delimiter(text: str) -> str:
@@ -244,7 +252,7 @@ def decode(content: bytes, encoding: str | None = None) -> tuple[str, str, tuple
     if encoding is not None:
         return _decode_as_told(content, encoding)
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return content.decode("utf-16"), "UTF-16", ()
+        return _trying("UTF-16 text", lambda: content.decode("utf-16")), "UTF-16", ()
     try:
         return content.decode("utf-8-sig"), "UTF-8", ()
     except UnicodeDecodeError:

@@ -4,12 +4,13 @@ Each function takes a raw column and returns a `Parsed` of the same index: typed
 not be read), the reason for each such value, and notes on what was decided for the column as a whole.
 """
 
+import contextlib
 import re
 import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
 from typing import Literal
 from zoneinfo import ZoneInfo
 
@@ -27,7 +28,7 @@ MISSING = frozenset({"", "na", "n/a", "#n/a", "nan", "nat", "null", "none", "<na
 class Parsed:
     """A typed column: its values, why a value could not be read (empty where it could), notes on the column."""
 
-    values: pd.Series
+    column: pd.Series
     reasons: pd.Series
     notes: tuple[str, ...] = ()
 
@@ -39,14 +40,15 @@ def _no_reasons(raw: pd.Series) -> pd.Series:
 def _texts(raw: pd.Series) -> tuple[np.ndarray, list[str]]:
     """Codes into the distinct values of a column written as text; code -1 where the value is missing."""
     codes, distinct = pd.factorize(raw)
-    texts = [value.isoformat(" ") if isinstance(value, date) else str(value).strip() for value in distinct]
+    texts = [str(pd.Timestamp(value)) if isinstance(value, date) else str(value).strip() for value in distinct]
     missing = np.array([text.lower() in MISSING for text in texts], dtype=bool)
     return np.where((codes >= 0) & ~np.append(missing, True)[codes], codes, -1), texts
 
 
 def _spread(raw: pd.Series, codes: np.ndarray, values: list, dtype: str) -> pd.Series:
     """Values of the distinct texts, spread over the column's rows; missing where the code is -1."""
-    return pd.Series(pd.array([*values, None], dtype=dtype).take(codes), index=raw.index)
+    distinct = pd.Series(np.array([*values, None], dtype=object)).astype(dtype)  # type: ignore[call-overload]
+    return pd.Series(distinct.array.take(codes), index=raw.index)
 
 
 # identifiers ---------------------------------------------------------------------------------------------------------
@@ -59,7 +61,8 @@ def parse_ids(raw: pd.Series) -> Parsed:
     floats have lost digits, so such rows are refused.
     """
     if raw.dtype == object and pd.api.types.infer_dtype(raw, skipna=True) == "integer":
-        raw = raw.astype("Int64")
+        with contextlib.suppress(OverflowError):
+            raw = raw.astype("Int64")
     if pd.api.types.is_integer_dtype(raw):
         return Parsed(raw, _no_reasons(raw))
     if pd.api.types.is_float_dtype(raw):
@@ -83,13 +86,14 @@ def _float_ids(raw: pd.Series) -> Parsed:
 
 # numbers -------------------------------------------------------------------------------------------------------------
 
-_CURRENCY_WORDS = (
-    "AUD BRL CAD CHF CNY CZK DKK EUR Fr GBP HKD HUF INR JPY KRW MXN NOK NZD PLN RMB RUB SEK SGD TRY TWD USD ZAR kr zł"
-).split()
-_CURRENCY = "|".join([r"(?:US|R|A|C|NZ|HK|NT)?\$", "[€£¥₩₹₽₺฿元円원]", *_CURRENCY_WORDS])
+_CURRENCY = (
+    r"(?:US|R|A|C|NZ|HK|NT)?\$|[€£¥₩₹₽₺฿元円원]|AUD|BRL|CAD|CHF|CNY|CZK|DKK|EUR|Fr|GBP|HKD|HUF|INR|JPY|KRW|MXN|NOK|NZD|"
+    "PLN|RMB|RUB|SEK|SGD|TRY|TWD|USD|ZAR|kr|zł"
+)
 _MONEY = re.compile(
     rf"(?P<open>\()?(?P<sign>[-+−]?)\s*(?P<before>{_CURRENCY})?\.?\s*(?P<inner>[-−]?)\s*"
-    rf"(?P<digits>[\d.,][\d., '’]*?)(?P<exponent>e[-+]?\d+)?\s*(?P<after>{_CURRENCY})?\.?\s*(?P<last>[-−]?)(?P<close>\))?",
+    rf"(?P<digits>[\d.,](?:[\d., '’]*[\d.,])?)(?P<exponent>e[-+]?\d+)?\s*(?P<after>{_CURRENCY})?\.?\s*(?P<last>[-−]?)"
+    r"(?P<close>\))?",
     re.IGNORECASE,
 )
 _INFINITE = {"inf": np.inf, "+inf": np.inf, "-inf": -np.inf, "infinity": np.inf, "-infinity": -np.inf}
@@ -108,13 +112,13 @@ _STYLES = {".": _style(",", "."), ",": _style(".", ",")}
 class _Number:
     """What a text can mean: decimal mark to value, and the currency written beside it."""
 
-    values: Mapping[str, float]
+    meanings: Mapping[str, float]
     currency: str = ""
 
     @property
     def certain(self) -> bool:
         """Whether every decimal mark that fits gives one and the same value."""
-        return len(set(self.values.values())) == 1
+        return len(set(self.meanings.values())) == 1
 
 
 def _read_number(text: str) -> _Number:
@@ -125,7 +129,8 @@ def _read_number(text: str) -> _Number:
     negative = [bool(match[g] in "-−" and match[g]) for g in ("sign", "inner", "last")] if match else []
     if match is None or bool(match["open"]) != bool(match["close"]) or sum(negative) + bool(match["open"]) > 1:
         return _Number({})
-    sign = -1 if any(negative) or match["open"] else 1
+    whole_price = match["last"] and match["digits"][-1] in ".,"  # "5,-" is five, not minus five
+    sign = -1 if (any(negative) and not whole_price) or match["open"] else 1
     values = {
         mark: sign * float(re.sub(rf"[^\d{mark}]", "", match["digits"]).replace(",", ".") + (match["exponent"] or ""))
         for mark, style in _STYLES.items()
@@ -149,26 +154,24 @@ def parse_numbers(raw: pd.Series) -> Parsed:
     values: list[float | None] = []
     reasons = []
     for number in numbers:
-        decided = number.values.get(mark) if not number.certain else next(iter(number.values.values()))
+        decided = number.meanings.get(mark) if not number.certain else next(iter(number.meanings.values()))
         values.append(decided)
-        unread = "could have a decimal comma or a decimal point" if number.values else "is not a number"
+        unread = "could have a decimal comma or a decimal point" if number.meanings else "is not a number"
         reasons.append("" if decided is not None else unread)
     return Parsed(_spread(raw, codes, values, "float64"), _spread(raw, codes, reasons, "str").fillna(""), notes)
 
 
 def _decide_mark(column: str, numbers: Mapping[str, _Number]) -> tuple[str, tuple[str, ...]]:
     """The decimal mark of a column ("" when its values contradict each other), and notes."""
-    speaking = Counter(mark for n in numbers.values() if len(n.values) == 1 for mark in n.values)
-    open_texts = [text for text, n in numbers.items() if n.values and not n.certain]
+    speaking = Counter(mark for n in numbers.values() if len(n.meanings) == 1 for mark in n.meanings)
+    open_texts = [text for text, n in numbers.items() if n.meanings and not n.certain]
     mark = "" if len(speaking) == 2 else next(iter(speaking), ".")
     notes = []
     if mark == ",":
         notes.append(f"{column!r} has decimal commas")
     if open_texts and not speaking:
-        value = numbers[open_texts[0]].values["."]
-        notes.append(
-            f"{column!r}: {open_texts[0]!r} was read as {value:,g}; no value of the column shows its decimal mark"
-        )
+        read = f"{open_texts[0]!r} was read as {numbers[open_texts[0]].meanings['.']:.10g}"
+        notes.append(f"{column!r}: {read}, since no value of the column shows which its decimal mark is")
     if len(speaking) == 2:
         notes.append(f"{column!r} mixes decimal commas and decimal points")
     currencies = sorted({n.currency for n in numbers.values() if n.currency})
@@ -194,8 +197,10 @@ _DAY_FORMS = [
         r"(?P<m>[A-Z]{3,9})\.? (?P<d>\d{1,2}),? (?P<y>\d{4})",
     )
 ]
-_MONTHS = {m: i for i, m in enumerate("jan feb mar apr may jun jul aug sep oct nov dec".split(), start=1)}
-_ORDERS: dict[DateOrder, str] = {"DMY": "day, month, year", "MDY": "month, day, year", "YMD": "year, month, day"}
+_SHORT_YEAR = re.compile(r"\d{1,2}([-/.])\d{1,2}\1\d{2}(?!\d)")
+_MONTHS = {"jan": 1, "feb": 2, "mar": 3, "apr": 4, "may": 5, "jun": 6}
+_MONTHS |= {"jul": 7, "aug": 8, "sep": 9, "oct": 10, "nov": 11, "dec": 12}
+_ORDERS: dict[DateOrder, str] = {"DMY": "day/month/year", "MDY": "month/day/year", "YMD": "year/month/day"}
 
 
 def _read_date(text: str) -> dict[DateOrder, datetime]:
@@ -234,11 +239,11 @@ def _day(part: dict[str, str | None], order: DateOrder) -> datetime | None:
         return None
 
 
-def _zone(written: str | None) -> timezone | None:
+def _zone(written: str | None) -> tzinfo | None:
     if not written:
         return None
     if written[0] not in "+-":
-        return timezone.utc
+        return UTC
     hours, minutes = int(written[1:3]), int(written[-2:]) if len(written) > 3 else 0
     return timezone((1 if written[0] == "+" else -1) * timedelta(hours=hours, minutes=minutes))
 
@@ -274,9 +279,9 @@ def parse_dates(raw: pd.Series, order: DateOrder | None = None, time_zone: str |
     notes = []
     if any(moment is not None and moment.tzinfo for moment in moments):
         notes.append(_zone_note(str(raw.name), time_zone))
+    if any(_SHORT_YEAR.match(text) for text in texts):
+        notes.append(f"{raw.name!r} has years of two digits; they were read as 1969 to 2068")
     mattered = any(len(reading) < 3 or len(set(reading.values())) > 1 for reading in readings if reading)
-    if mattered:
-        notes.append(f"{raw.name!r} was read as {_ORDERS[decided]}")
     values = _spread(raw, codes, [_local(moment, zone) for moment in moments], "datetime64[us]")
     parsed = Parsed(values, _spread(raw, codes, reasons, "str").fillna(""), tuple(notes))
     return parsed, decided if mattered else ""
@@ -326,7 +331,9 @@ def _stamps(raw: pd.Series, zone: ZoneInfo | None) -> Parsed:
 def _local(moment: datetime | None, zone: ZoneInfo | None) -> datetime | None:
     if moment is None or moment.tzinfo is None:
         return moment
-    return (moment.astimezone(zone) if zone else moment).replace(tzinfo=None)
+    with contextlib.suppress(OverflowError):  # the first or last day of all time
+        moment = moment.astimezone(zone) if zone else moment
+    return moment.replace(tzinfo=None)
 
 
 def _zone_note(column: str, time_zone: str | None) -> str:

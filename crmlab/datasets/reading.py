@@ -1,30 +1,21 @@
 """A user's own table into a transactions table under contract, every row accounted for."""
 
-import re
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
+import numpy as np
 import pandas as pd
 
-from crmlab.contracts import FIELDS, suggest
+from crmlab.contracts import FIELDS
 from crmlab.datasets.files import RawTable, read_raw
+from crmlab.datasets.mapping import UNIT_PRICE, map_columns
 from crmlab.datasets.parse import DateOrder, Parsed, parse_dates, parse_ids, parse_numbers
 from crmlab.errors import ContractError
 
 Treatment = Literal["keep", "reject"]
 
-UNIT_PRICE = "unit_price"
 _FIELDS = {field.name: field for field in FIELDS["transactions"]}
-_NAMES = (*_FIELDS, UNIT_PRICE)
-
-#: Other names that such columns go by; they are proposed, never taken unasked.
-_OTHER_NAMES = {
-    "customer_id": "customer client user household member account buyer cust cid uid shopper 客户 会员 用户 顾客",
-    "date": "time day timestamp datetime stamp 日期 时间",
-    "amount": "total revenue sales value price spend paid payment turnover 金额 销售额 价格",
-}
 
 
 @dataclass(frozen=True, repr=False)
@@ -62,7 +53,7 @@ class Report:
     date_order: str = ""
 
     def __repr__(self) -> str:
-        lines = [f"{self.name}: {self.rows_read:,} rows read, {self.accepted:,} accepted, {self.rejected:,} rejected"]
+        lines = [f"{self.name}: {_rows(self.rows_read)} read, {self.accepted:,} accepted, {self.rejected:,} rejected"]
         lines += [f"  rejected: {line}" for line in self.rejections()]
         read_as = {"encoding": self.encoding, "columns separated by": self.delimiter, "dates as": self.date_order}
         how = ", ".join(f"{key} {value}" for key, value in read_as.items() if value)
@@ -165,13 +156,16 @@ def read_transactions(
     _check_options(date_order=(date_order, get_args(DateOrder)), duplicates=(duplicates, get_args(Treatment)),
                    returns=(returns, get_args(Treatment)))  # fmt: skip
     raw = read_raw(path_or_frame, encoding)
-    mapping, notes = map_columns(list(raw.frame.columns), columns or {})
-    rows = _Rows(raw, notes)
-    typed, order = _typed(rows, mapping, date_order, time_zone)
+    try:
+        mapping, notes = map_columns([*raw.frame.columns], columns or {})
+        rows = _Rows(raw, notes)
+        typed, order = _typed(rows, mapping, date_order, time_zone)
+    except ContractError as error:
+        raise ContractError(f"{raw.name}: {error}") from None
     rows.apply_contract(typed)
     _reject_future(rows, typed["date"], latest)
-    _treat(rows, raw.frame.duplicated(), "is an exact copy of an earlier row", duplicates)
-    _treat(rows, typed["amount"] < 0, "has a negative amount (a return)", returns)
+    _treat(rows, _copies(raw.frame), "an exact copy of an earlier row", duplicates)
+    _treat(rows, typed["amount"] < 0, "a return (negative amount)", returns)
     reading = _reading(raw, rows, typed, mapping, order)
     if strict and reading.report.rejected:
         raise ContractError(
@@ -189,73 +183,6 @@ def _check_options(**options: tuple[object, tuple[str, ...]]) -> None:
     ]
     if problems:
         raise ContractError("read_transactions was told something it does not know", problems)
-
-
-def map_columns(found: Sequence[str], told: Mapping[str, str]) -> tuple[dict[str, str], tuple[str, ...]]:
-    """Which of the file's columns serves for each contract column, and notes on those found without being told.
-
-    Raises
-    ------
-    ContractError
-        Listing everything that is wrong with the mapping, or the columns that are missing with proposals.
-    """
-    problems = [f"there is no contract column {name!r}{suggest(name, _NAMES)}" for name in told if name not in _NAMES]
-    problems += [
-        f"{name!r}: the table has no column {c!r}{suggest(c, found)}" for name, c in told.items() if c not in found
-    ]
-    problems += [
-        f"column {c!r} is given for several contract columns" for c, n in Counter(told.values()).items() if n > 1
-    ]
-    if {"amount", UNIT_PRICE} <= set(told):
-        problems.append(f"give either 'amount' or {UNIT_PRICE!r} with 'quantity', not both")
-    if problems:
-        raise ContractError(f"columns= does not fit the table, which has: {_listed(found)}", problems)
-    mapping, notes = dict(told), []
-    wanted = [name for name in _NAMES if name not in told and not (name == "amount" and UNIT_PRICE in told)]
-    for name in wanted:
-        if name == UNIT_PRICE and "amount" in mapping:
-            continue
-        column = _own_name(name, [c for c in found if c not in told.values()])
-        if column is not None:
-            mapping[name] = column
-        if column not in (None, name):
-            notes.append(f"column {column!r} was taken for {name}")
-    _require(mapping, found)
-    return mapping, tuple(notes)
-
-
-def _own_name(name: str, found: Sequence[str]) -> str | None:
-    """The column that has the contract's own name, written in whatever case, with spaces or underscores."""
-    if name in found:
-        return name
-    alike = [column for column in found if re.sub(r"[\s_-]", "", column).casefold() == name.replace("_", "")]
-    if len(alike) > 1:
-        raise ContractError(f"several columns could be {name!r}: {_listed(alike)}; say which in columns=")
-    return alike[0] if alike else None
-
-
-def _require(mapping: Mapping[str, str], found: Sequence[str]) -> None:
-    missing = [name for name in ("customer_id", "date") if name not in mapping]
-    if "amount" not in mapping and not {UNIT_PRICE, "quantity"} <= set(mapping):
-        missing.append("amount")
-    if not missing:
-        return
-    free = [column for column in found if column not in mapping.values()]
-    proposals = {name: near for name in missing if (near := _propose(name, free))}
-    message = f"the table lacks {', '.join(missing)}; it has: {_listed(found)}. Say which columns they are"
-    message += f", perhaps columns={proposals}" if proposals else f": columns={{{missing[0]!r}: ...}}"
-    if sum(bool(re.fullmatch(r"[-\d./: ]+", column)) for column in found) > len(found) / 2:
-        message += "; the first row looks like data: the file needs a row of column names"
-    raise ContractError(message)
-
-
-def _propose(name: str, free: Sequence[str]) -> str | None:
-    words = _OTHER_NAMES[name].split()
-    return next((column for word in words for column in free if word in column.casefold()), None)
-
-
-def _listed(columns: Sequence[str]) -> str:
-    return ", ".join(map(repr, columns))
 
 
 class _Rows:
@@ -284,7 +211,10 @@ class _Rows:
 
     def column(self, name: str) -> pd.Series:
         """A raw column; a damaged row has no say in how it is read."""
-        return self._frame[name] if self._whole.all() else self._frame[name].where(self._whole)
+        values = self._frame[name]
+        if isinstance(values.dtype, pd.CategoricalDtype):
+            values = pd.Series(np.asarray(values), index=values.index, name=name)
+        return values if self._whole.all() else values.where(self._whole)
 
     def take(self, name: str, parsed: Parsed) -> pd.Series:
         """Values of a parsed column, after its failures have been noted."""
@@ -292,7 +222,7 @@ class _Rows:
         self._failed[name] = parsed.reasons != ""
         for reason in parsed.reasons[self._failed[name]].unique():
             self.reject(parsed.reasons == reason, f"{name} {reason}")
-        return parsed.values
+        return parsed.column
 
     def multiply(self, price: pd.Series, quantity: pd.Series) -> pd.Series:
         """The amount; where a factor could not be read, that has been said and is enough."""
@@ -334,15 +264,19 @@ def _reject_future(rows: _Rows, dates: pd.Series, latest: str | pd.Timestamp | N
     rows.reject(dates.dt.normalize() > last.normalize(), f"date {what}")
 
 
+def _copies(frame: pd.DataFrame) -> pd.Series:
+    """True for each row that is equal to an earlier one in every column."""
+    mixed = frame.select_dtypes("object").columns  # may hold lists, which cannot be compared
+    return frame.astype(dict.fromkeys(mixed, "str")).duplicated()
+
+
 def _treat(rows: _Rows, mask: pd.Series, what: str, treatment: Treatment) -> None:
     """Keep rows with a note, or reject them."""
     if treatment == "reject":
-        rows.reject(mask, f"the row {what}")
+        rows.reject(mask, f"the row is {what}")
     elif mask.any():
-        first = mask.to_numpy().argmax() + 1
-        rows.notes.append(
-            f"{_rows(int(mask.sum()))} of {len(mask):,} kept although the row {what} (first: row {first})"
-        )
+        first = int(mask.to_numpy().argmax()) + 1
+        rows.notes.append(f"kept: {int(mask.sum()):,} of {_rows(len(mask))}, each {what} (first: row {first})")
 
 
 def _reading(
@@ -397,10 +331,9 @@ def _examples(reason: str, hit: pd.DataFrame, mapping: Mapping[str, str]) -> str
     """The first rows that a reason holds for, with the value that gave rise to it."""
     column = mapping.get(reason.split()[0])
     shown = hit.head(3)
-    values = (
-        [""] * len(shown) if column is None or " missing" in reason else [f": {v!r}" for v in shown[column].astype(str)]
-    )
-    return ", ".join(f"row {row + 1}{value}" for row, value in zip(shown.index, values, strict=True))
+    if column is None or reason.endswith(" is missing"):
+        return ", ".join(f"row {row}" for row in shown.index + 1)
+    return ", ".join(f"row {row}: {str(value)!r}" for row, value in zip(shown.index + 1, shown[column], strict=True))
 
 
 def _rows(count: int) -> str:
