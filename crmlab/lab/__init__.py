@@ -5,6 +5,7 @@ from crmlab.lab.checks import CheckResult, check, checker, judge
 from crmlab.lab.compare import close, same_set, same_table
 from crmlab.lab.parameters import Parameter
 from crmlab.lab.records import export, record
+from crmlab.lab.reproduction import Reproduction, published, reproduce
 from crmlab.lab.results import ChapterResult, Event, Run
 from crmlab.lab.runner import run
 
@@ -14,6 +15,7 @@ __all__ = [
     "CheckResult",
     "Event",
     "Parameter",
+    "Reproduction",
     "Run",
     "chapters",
     "check",
@@ -21,7 +23,9 @@ __all__ = [
     "close",
     "export",
     "judge",
+    "published",
     "record",
+    "reproduce",
     "run",
     "same_set",
     "same_table",

@@ -143,15 +143,16 @@ def resolve(selected: Sequence[Chapter], given: Mapping[str, Any], *, quick: boo
         f"no selected chapter has a parameter {name!r}{suggest(name, known)}" for name in given if name not in known
     ]
     values: dict[str, dict[str, Any]] = {}
+    refused: dict[str, list[str]] = {}
     for chapter in selected:
         values[chapter.id] = dict(chapter.quick) if quick else {}
         for parameter in chapter.parameters:
-            if parameter.name not in given:
-                continue
-            try:
-                values[chapter.id][parameter.name] = parameter.accept(given[parameter.name])
-            except ValueError as problem:
-                problems.append(f"chapter {chapter.id}: {problem}")
+            if parameter.name in given:
+                try:
+                    values[chapter.id][parameter.name] = parameter.accept(given[parameter.name])
+                except ValueError as problem:
+                    refused.setdefault(str(problem), []).append(chapter.id)
+    problems += [f"chapter{'s' * (len(ids) > 1)} {', '.join(ids)}: {problem}" for problem, ids in refused.items()]
     if problems:
         raise ParameterError("\n".join(problems))
     return values

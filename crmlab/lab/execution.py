@@ -54,8 +54,8 @@ class Execution:
         self._save()
         left = [one for one in selected if self.results[one.id].status == "interrupted"]
         with ThreadPoolExecutor(jobs) as pool:
-            waiting = {pool.submit(self._run_chapter, one, values[one.id]) for one in left}
             try:
+                waiting = {pool.submit(self._run_chapter, one, values[one.id]) for one in left}
                 while waiting:  # in short turns, so that an interrupt is heard on every system
                     waiting = wait(waiting, timeout=0.5, return_when=FIRST_COMPLETED).not_done
             except KeyboardInterrupt:

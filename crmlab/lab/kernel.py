@@ -33,6 +33,7 @@ logger.addHandler(logging.NullHandler())
 logger.propagate = False
 
 _START_TIMEOUT = 120
+_LONGEST_SOCKET_FOLDER = 80  # a socket's path may have about 100 characters
 
 
 @dataclass(frozen=True)
@@ -172,7 +173,7 @@ class _Client(PapermillNotebookClient):
         self.session = session
         self.deadline = time.monotonic() + job.chapter_timeout
         kernel = _Kernel(kernel_name="python3", connection_file=os.path.join(scratch, "kernel.json"))
-        if sys.platform != "win32":
+        if sys.platform != "win32" and len(scratch) < _LONGEST_SOCKET_FOLDER:
             kernel.transport = "ipc"  # no open port, and none that two runs could race for
         super().__init__(manager, km=kernel, log=logger, startup_timeout=_START_TIMEOUT)
         self.shutdown_kernel = "immediate"
@@ -219,8 +220,8 @@ class _Client(PapermillNotebookClient):
         except CellTimeoutError:
             job = self.session.job
             if time.monotonic() >= self.deadline:
-                return "Timeout", f"the chapter took longer than {job.chapter_timeout:g} s"
-            return "Timeout", f"the cell took longer than {job.cell_timeout:g} s"
+                return "Timeout", f"the chapter took longer than its limit of {job.chapter_timeout:g} s"
+            return "Timeout", f"the cell took longer than its limit of {job.cell_timeout:g} s"
         except DeadKernelError:
             return "DeadKernel", "the kernel died (out of memory, or the process was killed)"
         except Exception as error:

@@ -130,9 +130,11 @@ class Parameter:
 
     def limits(self) -> str:
         """What values are allowed beyond the type, in words; empty if any."""
-        bounds = [f"from {self.min:g}"] * (self.min is not None) + [f"to {self.max:g}"] * (self.max is not None)
-        choices = [f"one of {', '.join(map(str, self.choices))}"] * bool(self.choices)
-        return ", ".join([*choices, " ".join(bounds), *[f"like {self.pattern}"] * bool(self.pattern)]).strip(", ")
+        low = "" if self.min is None else f"at least {self.min:g}"
+        high = "" if self.max is None else f"at most {self.max:g}"
+        choices = f"one of {', '.join(map(str, self.choices))}" if self.choices else ""
+        pattern = f"like {self.pattern}" if self.pattern else ""
+        return ", ".join(filter(None, [low, high, choices, pattern]))
 
     def _within(self, value: Any) -> None:
         low = self.min is not None and value is not None and value < self.min

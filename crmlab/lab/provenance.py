@@ -2,7 +2,6 @@
 
 import json
 import platform
-import re
 import subprocess
 from collections.abc import Iterable, Mapping
 from hashlib import sha256
@@ -10,28 +9,34 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from packaging.requirements import Requirement
+
 import crmlab
 from crmlab.lab.files import digest
 from crmlab.resources import course_dir
 
-_REQUIREMENT = re.compile(r"([A-Za-z0-9._-]+).*?(?:extra == ['\"](\w+)['\"])?$")
+_COMPUTING = ("", "data", "spark", "postgres")
 
 
 def environment() -> dict[str, Any]:
     """Versions of everything that could change a number."""
+    names = {one.name for extra in _COMPUTING for one in requirements(extra)}
     return {
         "crmlab": crmlab.__version__,
         "commit": _commit(),
         "python": platform.python_version(),
         "platform": f"{platform.system()} {platform.machine()}",
-        "packages": {name: version for name in sorted(requirements()) if (version := installed(name))},
+        "packages": {name: version for name in sorted(names) if (version := installed(name))},
     }
 
 
-def requirements() -> dict[str, str]:
-    """The packages that crmlab asks for, with the extra that asks (empty for the base installation)."""
-    found = [_REQUIREMENT.fullmatch(one) for one in metadata.requires("crmlab") or ()]
-    return {one.group(1): one.group(2) or "" for one in found if one}
+def requirements(extra: str = "", package: str = "crmlab") -> list[Requirement]:
+    """What a package asks for, for its base installation or for one extra."""
+    everything = [Requirement(one) for one in metadata.requires(package) or ()]
+    base = [one for one in everything if one.marker is None or one.marker.evaluate({"extra": ""})]
+    if not extra:
+        return base
+    return [one for one in everything if one not in base and one.marker and one.marker.evaluate({"extra": extra})]
 
 
 def installed(package: str) -> str:
@@ -42,9 +47,16 @@ def installed(package: str) -> str:
         return ""
 
 
-def missing(extra: str) -> list[str]:
-    """The packages of an extra (``""``: of the base installation) that are not installed."""
-    return [name for name, wanted_by in requirements().items() if wanted_by == extra and not installed(name)]
+def missing(extra: str = "", package: str = "crmlab") -> list[str]:
+    """What is not installed, or not in a version asked for, of an extra (by default of the base installation)."""
+    lacking = []
+    for one in requirements(extra, package):
+        version = installed(one.name)
+        if not version or not one.specifier.contains(version, prereleases=True):
+            lacking.append(f"{one.name}{one.specifier}")
+        else:
+            lacking += [name for inner in sorted(one.extras) for name in missing(inner, one.name)]
+    return lacking
 
 
 def checksums(names: Iterable[str]) -> dict[str, dict[str, str]]:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from itertools import count
@@ -129,17 +130,16 @@ def _plan(chapter: Chapter, values: Mapping[str, Any] | None) -> ChapterResult:
 
 
 def _obstacle(chapter: Chapter, values: Mapping[str, Any]) -> str:
-    """Why a chapter cannot run here, empty if it can: an extra, or data that come with one, are not installed."""
-    from crmlab.datasets import list as list_datasets
+    """Why a chapter cannot run here, empty if it can: an extra that it, or a data set it reads, needs is missing."""
+    from crmlab.datasets import describe
 
-    if chapter.needs and provenance.missing(chapter.needs):
-        return f"needs crmlab[{chapter.needs}]"
-    chosen = {chapter.defaults.get("dataset")} if values.get("data") else set()
-    wanted = {*chapter.datasets, values.get("dataset", "")} - chosen
-    table = list_datasets().set_index("name")
-    needs = table.loc[table.index.isin(wanted) & ~table["available"].astype(bool), "needs"]
-    extras = sorted({one for one in needs if one.startswith("crmlab[")})  # a download is tried by the chapter itself
-    return f"needs {', '.join(extras)}" if extras else ""
+    replaced = {chapter.defaults.get("dataset", "")} if values.get("data") else set()
+    names = {*chapter.datasets, values.get("dataset", "")} - replaced - {""}
+    needs = {f"crmlab[{chapter.needs}]", *(describe(name).needs for name in names)}
+    # a download is tried by the chapter itself
+    extras = [match[1] for one in sorted(needs) if (match := re.fullmatch(r"crmlab\[(.+)\]", one))]
+    lacking = [f"crmlab[{extra}]" for extra in extras if provenance.missing(extra)]
+    return f"needs {', '.join(lacking)}" if lacking else ""
 
 
 def _new_folder(out: Path) -> Path:

@@ -1,0 +1,5 @@
+"""``python -m crmlab`` is ``crmlab``."""
+
+from crmlab.cli import main
+
+main()

@@ -1,0 +1,314 @@
+"""The command line: a thin shell over the rooms.
+
+Exit codes: 0 all is well; 1 something failed; 2 the command was not understood, and nothing has run; 130 interrupted.
+"""
+
+import json
+import signal
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from crmlab import __version__
+from crmlab.errors import ContractError, CrmlabError, ParameterError
+
+if TYPE_CHECKING:
+    from crmlab.lab import Chapter, Event, Run
+
+app = typer.Typer(
+    help="The lab bench of customer relationship management.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+_WIDTH_OF_A_FILE = 200
+
+Chapters = Annotated[list[str] | None, typer.Argument(help="Ids of chapters, such as 12 13; all if none is given.")]
+Course = Annotated[Path | None, typer.Option(help="Folder with a course.yml and notebooks of your own.")]
+Out = Annotated[Path, typer.Option(help="Folder for runs.")]
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line; always ends by SystemExit."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # a console that lacks a sign shows another one
+            stream.reconfigure(errors="replace")
+    try:
+        app(args=arguments)
+    except CrmlabError as error:
+        print(f"crmlab: {error}", file=sys.stderr)
+        sys.exit(2 if isinstance(error, ParameterError | ContractError) else 1)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"crmlab {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """The lab bench of customer relationship management."""
+
+
+@app.command("list")
+def list_chapters(course: Course = None) -> None:
+    """List the chapters."""
+    from crmlab.lab import chapters
+
+    rows = [
+        [one.id, one.title, one.part_title, f"{one.minutes} min", "yes" if one.own_data else "", _needs(one)]
+        for one in chapters(course)
+    ]
+    _print_table(["", "Chapter", "Part", "Time", "Own data", "Needs"], rows)
+
+
+@app.command()
+def show(chapter: str, course: Course = None) -> None:
+    """Show what a chapter is about and what can be set in it."""
+    from crmlab.lab import chapters
+    from crmlab.lab.catalogue import select
+
+    (found,) = select(chapters(course), [chapter])
+    console = _console()
+    console.print(f"[bold]{found.id} {escape(found.title)}[/bold]  ({escape(found.part_title)}, {found.minutes} min)")
+    for objective in found.objectives:
+        console.print(f"  - {objective}", markup=False)
+    facts = {
+        "Data": ", ".join(found.datasets),
+        "Own data": "yes, with --data FILE" if found.own_data else "no",
+        "Needs": _needs(found),
+        "Builds on": ", ".join(found.requires),
+        "Introduces": ", ".join(f"{english} {chinese}" for english, chinese in found.introduces),
+    }
+    for name, fact in facts.items():
+        if fact:
+            console.print(f"{name}: {fact}", markup=False)
+    rows = [
+        [one.name, str(one.kind), json.dumps(one.default, ensure_ascii=False), one.limits(), one.help]
+        for one in found.parameters
+    ]
+    _print_table(["Parameter", "Type", "Default", "Allowed", ""], rows)
+
+
+@app.command()
+def run(
+    chapters: Chapters = None,
+    parameter: Annotated[
+        list[str] | None, typer.Option("-p", "--parameter", metavar="NAME=VALUE", help="Set a parameter; repeatable.")
+    ] = None,
+    data: Annotated[str, typer.Option(metavar="FILE", help="Run on your own transactions: a file or an address.")] = "",
+    columns: Annotated[
+        str, typer.Option(metavar="OURS=YOURS,...", help="Your column names: 'customer_id=Client,date=Day'.")
+    ] = "",
+    jobs: Annotated[int, typer.Option(help="How many chapters to run at once.")] = 1,
+    quick: Annotated[bool, typer.Option("--quick", help="Use the smaller values of a quick run.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted or failed run.")] = False,
+    out: Out = Path("runs"),
+    course: Course = None,
+) -> None:
+    """Run chapters and write what they find."""
+    from crmlab.lab import run as run_chapters
+
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a polite kill is an interrupt
+    with _Progress() as progress:
+        done = run_chapters(
+            chapters,
+            parameters=_assignments(parameter or ()),
+            data=data,
+            columns=_columns(columns) if columns else None,
+            jobs=jobs,
+            quick=quick,
+            resume=resume,
+            out=out,
+            progress=progress.tell,
+            course=course,
+        )
+    _report(done)
+    raise typer.Exit(130 if done.interrupted else 0 if done.ok else 1)
+
+
+@app.command()
+def reproduce(
+    run: Annotated[Path | None, typer.Argument(help="Folder of a run; the newest if none is given.")] = None,
+    out: Out = Path("runs"),
+    course: Course = None,
+) -> None:
+    """Compare what a run recorded with published numbers."""
+    from crmlab.lab import reproduce as compare
+
+    result = compare(run, out=out, course=course)
+    quiet = ["reproduced", "not run", "unverified", "own"]
+    shown = result.table[~result.table["outcome"].isin(quiet)]
+    if len(shown):
+        names = ["id", "chapter", "record", "published", "value", "outcome", "note"]
+        _print_table(names, [list(map(_plain, row)) for row in shown[names].itertuples(index=False)])
+    print(f"{result.run.folder}: {result}")
+    raise typer.Exit(0 if result.ok else 1)
+
+
+@app.command()
+def lab(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where to put the chapters.")] = Path("crmlab-lab"),
+    no_open: Annotated[bool, typer.Option("--no-open", help="Only copy; do not open JupyterLab.")] = False,
+    course: Course = None,
+) -> None:
+    """Copy the chapters to a folder of yours and open JupyterLab there; what you edited is never overwritten."""
+    from crmlab.lab.workbench import copy_course, open_lab
+
+    words = {
+        "new": "copied",
+        "renewed": "replaced by the newer version (you had not edited it)",
+        "unchanged": "up to date",
+        "kept": "kept as it is: you edited it",
+    }
+    for one in copy_course(folder, course):
+        print(f"{folder / one.file}: {words[one.action]}")
+    if not no_open:
+        raise typer.Exit(open_lab(folder))
+
+
+@app.command()
+def datasets(name: Annotated[str | None, typer.Argument(help="Show the card of this data set.")] = None) -> None:
+    """List the data sets, or show the card of one."""
+    from crmlab.datasets import describe
+    from crmlab.datasets import list as list_datasets
+
+    if name:
+        print(describe(name))
+        return
+    table = list_datasets()
+    _print_table(
+        [str(one) for one in table.columns], [[_plain(one) for one in row] for row in table.itertuples(index=False)]
+    )
+
+
+@app.command()
+def doctor() -> None:
+    """Say what is installed, what is missing and what to do about it."""
+    from crmlab.lab.doctor import diagnose
+
+    findings = diagnose()
+    _print_table(["", "", ""], [[one.what, one.state, one.words] for one in findings])
+    raise typer.Exit(1 if any(one.state == "broken" for one in findings) else 0)
+
+
+class _Progress:
+    """Chapters and their cells as bars in a terminal, one line a chapter elsewhere."""
+
+    def __init__(self) -> None:
+        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+        self.console = _console(stderr=True)
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.fields[cell]}"),
+            TimeElapsedColumn(),
+        )
+        self.bars = Progress(*columns, console=self.console, disable=not self.console.is_terminal)
+        self.tasks: dict[str, Any] = {}
+
+    def __enter__(self) -> "_Progress":
+        self.bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.bars.stop()
+
+    def tell(self, event: "Event") -> None:
+        """Show an event."""
+        result = event.result
+        name = f"{result.chapter} {result.title}"
+        if event.kind == "start":
+            self.tasks[result.chapter] = self.bars.add_task(escape(name), total=None, cell="starting")
+        elif event.kind == "cell":
+            cell = f"cell {event.cell} of {event.cells}"
+            self.bars.update(self.tasks[result.chapter], total=event.cells, completed=event.cell - 1, cell=cell)
+        else:
+            self.bars.remove_task(self.tasks.pop(result.chapter))
+            self.console.print(f"{name}: {result.status}, {result.seconds:.1f} s", markup=False, highlight=False)
+
+
+def _report(done: "Run") -> None:
+    """What passed, what failed and where to look."""
+    rows = []
+    for one in done.results:
+        cell = f" (cell {one.cell} of {done.folder / one.notebook})" if one.cell else ""
+        rows.append(
+            [one.chapter, one.title, one.status, f"{one.seconds:.1f} s" if one.seconds else "", one.message + cell]
+        )
+    _print_table(["", "Chapter", "Status", "Time", ""], rows)
+    right, all_checks = int(done.checks["right"].sum()), len(done.checks)
+    if all_checks:
+        print(f"{right} of {all_checks} checks right")
+    print(f"{len(done.records)} records, {len(done.tables)} tables; read {done.folder / 'index.html'}")
+    if done.interrupted:
+        print("Stopped. Go on with the same command and --resume.")
+
+
+def _assignments(texts: Iterable[str]) -> dict[str, Any]:
+    """``name=value`` as typed, the values still to be read by the types that the chapters declare."""
+    from crmlab.lab.parameters import Text
+
+    pairs = [text.partition("=") for text in texts]
+    wrong = [name for name, mark, _ in pairs if not mark or not name.strip()]
+    if wrong:
+        raise ParameterError(f"-p {wrong[0]}: write it as -p name=value")
+    return {name.strip(): Text(value) for name, _, value in pairs}
+
+
+def _columns(text: str) -> dict[str, str]:
+    """Column names as typed: pairs separated by commas, or JSON for names that hold a comma or an equals sign."""
+    if text.lstrip().startswith("{"):
+        try:
+            return dict(json.loads(text))
+        except ValueError:
+            raise ParameterError(f"--columns {text}: this is not JSON") from None
+    pairs = [one.partition("=") for one in text.split(",")]
+    if not all(mark and ours.strip() and yours.strip() for ours, mark, yours in pairs):
+        raise ParameterError(f"--columns {text}: write it as 'customer_id=Client,date=Day'")
+    return {ours.strip(): yours.strip() for ours, _, yours in pairs}
+
+
+def _needs(chapter: "Chapter") -> str:
+    return f"crmlab[{chapter.needs}]" if chapter.needs else ""
+
+
+def _plain(value: Any) -> str:
+    import pandas as pd
+
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if pd.api.types.is_scalar(value) and pd.isna(value):
+        return ""
+    if isinstance(value, float):
+        return f"{value:.10g}"
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
+def _console(*, stderr: bool = False) -> Console:
+    """A console as wide as the terminal; elsewhere wide enough that no path is broken."""
+    console = Console(stderr=stderr, highlight=False)
+    return console if console.is_terminal else Console(stderr=stderr, highlight=False, width=_WIDTH_OF_A_FILE)
+
+
+def _print_table(head: list[str], rows: list[list[str]]) -> None:
+    table = Table(*head, box=None, pad_edge=False, show_header=any(head), header_style="bold")
+    for column in table.columns:
+        column.overflow = "fold"
+    for row in rows:
+        table.add_row(*map(escape, row))
+    _console().print(table)
