@@ -38,12 +38,13 @@ class Table:
 
 @dataclass(frozen=True)
 class SourceFile:
-    """A file that a data set is read from: inside an installed package, or at an address on the internet.
+    """A file that a data set is read from: in an installed package, in the course itself, or on the internet.
 
     Parameters
     ----------
     package, path : str
-        Import name of the package and the file's path inside it; `path` alone names a downloaded file.
+        Import name of the package and the file's path inside it. Without a package `path` names a downloaded file, or,
+        without a `url` too, a printed table typed in under the course's ``datasets`` folder.
     url : str
         Address of a download, else empty.
     sha256 : str
@@ -190,7 +191,7 @@ def _table(name: str, entry: Mapping[str, Any]) -> Table:
 
 
 def locate(file: SourceFile, needs: str) -> Path:
-    """Path of a file that an installed package ships, its checksum verified.
+    """Path of a file that an installed package or the course itself ships, its checksum verified.
 
     Raises
     ------
@@ -198,7 +199,8 @@ def locate(file: SourceFile, needs: str) -> Path:
         If the package is not installed, or the file is not the one that the card describes.
     """
     extra = "data" if needs == "crmlab[data]" else ""
-    path = package_file(file.package, *file.path.split("/"), extra=extra)
+    parts = file.path.split("/")
+    path = package_file(file.package, *parts, extra=extra) if file.package else course_dir("datasets").joinpath(*parts)
     verify(path, file.sha256)
     return path
 

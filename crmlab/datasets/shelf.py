@@ -81,6 +81,11 @@ def _parquet(path: Path, names: Mapping[str, str]) -> pd.DataFrame:
     return table.astype(dict.fromkeys(dates, "datetime64[us]"))
 
 
+def hard_candy(paths: tuple[Path, ...], seed: int | None) -> Readers:
+    """Counts of people by packs bought, typed in from print."""
+    return {"counts": lambda: pd.read_csv(paths[0])}
+
+
 def drawn_shop(paths: tuple[Path, ...], seed: int | None) -> Readers:
     """A shop drawn afresh from its seed; both tables come from one draw."""
     shop = draw_shop(seed)
@@ -143,5 +148,6 @@ SHELF: Mapping[str, Callable[[tuple[Path, ...], int | None], Readers]] = {
     "complete_journey": complete_journey,
     "donations": donations,
     "drawn_shop": drawn_shop,
+    "hard_candy": hard_candy,
     "online_retail_ii": online_retail_ii,
 }
