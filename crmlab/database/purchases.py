@@ -15,6 +15,7 @@ import ibis
 import ibis.expr.types as ir
 import pandas as pd
 
+from crmlab.contracts import require_columns
 from crmlab.database.frames import as_table, to_frame
 from crmlab.errors import ContractError
 
@@ -175,13 +176,7 @@ def as_day(value: Any, name: str) -> dt.date:
 
 def _narrow(transactions: pd.DataFrame | ir.Table) -> ir.Table:
     """The three needed columns as an ibis table: customer_id, day (date), amount (float)."""
-    missing = [name for name in _NEEDED if name not in transactions.columns]
-    if missing:
-        raise ContractError(
-            f"a transactions table needs the columns {', '.join(_NEEDED)}; missing: {', '.join(missing)}. "
-            f"Found: {', '.join(map(str, transactions.columns))}. Rename yours, or map them with "
-            "read_transactions(..., columns=...)"
-        )
+    require_columns(transactions, _NEEDED, "a summary of transactions")
     table = as_table(transactions[[*_NEEDED]])
     problems = []
     if not (table.date.type().is_timestamp() or table.date.type().is_date()):

@@ -11,6 +11,7 @@ import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
 
+from crmlab.contracts import require_columns
 from crmlab.database.frames import to_frame
 from crmlab.database.purchases import read_purchases
 from crmlab.errors import ContractError
@@ -307,11 +308,7 @@ def _check_classes(shares: Sequence[float], labels: Sequence[str]) -> None:
 
 def _one_value_each(values: pd.Series | pd.DataFrame) -> pd.DataFrame:
     if isinstance(values, pd.DataFrame):
-        missing = {"customer_id", "amount"} - set(values.columns)
-        if missing:
-            raise ContractError(
-                f"ABC classes need the columns customer_id and amount; missing: {', '.join(sorted(missing))}"
-            )
+        require_columns(values, ["customer_id", "amount"], "a table of ABC classes")
         frame = values[["customer_id", "amount"]].set_axis(["customer_id", "value"], axis=1)
     else:
         frame = pd.DataFrame({"customer_id": values.index, "value": values.to_numpy(dtype=float)})

@@ -15,6 +15,7 @@ import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
 
+from crmlab.contracts import require_columns
 from crmlab.database.frames import as_table, to_frame
 from crmlab.database.purchases import Acquisition, as_day, check_acquisition, read_purchases
 from crmlab.errors import ContractError
@@ -285,13 +286,7 @@ def _check_split(split: dt.date, start: dt.date, end: dt.date) -> None:
 
 def _check_frame(frame: pd.DataFrame) -> None:
     """Collect everything that keeps `frame` from being a customer summary."""
-    needed = ["customer_id", *_KEY]
-    missing = [name for name in needed if name not in frame.columns]
-    if missing:
-        raise ContractError(
-            f"a customer summary needs the columns {', '.join(needed)}; missing: {', '.join(missing)}. "
-            f"Found: {', '.join(map(str, frame.columns))}"
-        )
+    require_columns(frame, ["customer_id", *_KEY], "a customer summary")
     numbers = [name for name in [*_KEY, "monetary_value", *_HOLDOUT] if name in frame.columns]
     values = frame[numbers].apply(pd.to_numeric, errors="coerce")
     rules = {f"{name}: not a finite number": ~np.isfinite(values[name]) for name in numbers}
