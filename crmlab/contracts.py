@@ -263,9 +263,9 @@ def _problems(cases: pd.DataFrame, frame: pd.DataFrame) -> list[str]:
 
 def _in_rows(check: str, group: pd.DataFrame, rows: int) -> str:
     words = {"not_nullable": "is missing", "field_uniqueness": "has repeated values"}.get(check, check)
-    first = ", ".join(str(label) for label in group["index"].head(3))
-    values = "" if check == "not_nullable" else f": {', '.join(str(v) for v in group['failure_case'].head(3))}"
-    return f"{words} in {len(group):,} of {rows:,} rows (first: row {first}{values})"
+    shown = zip(group["index"].head(3), group["failure_case"].head(3), strict=True)
+    first = ", ".join(f"row {label}" if check == "not_nullable" else f"row {label}: {value}" for label, value in shown)
+    return f"{words} in {len(group):,} of {rows:,} rows (first: {first})"
 
 
 def require_columns(frame: Any, names: Sequence[str], what: str) -> None:

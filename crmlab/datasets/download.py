@@ -1,5 +1,6 @@
 """Files fetched from the internet: into the cache, checked, complete or not at all."""
 
+import sys
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
@@ -36,7 +37,8 @@ def fetch(file: SourceFile) -> Path:
     """
     path = cached(file)
     if not path.is_file():
-        _retrieve(file.url, path, file.sha256)
+        _noted(path).unlink(missing_ok=True)
+        _retrieve(file.url, path, file.sha256, f"and put it at {path}")
     verify(path, file.sha256 or _first_seen(path))
     return path
 
@@ -44,26 +46,35 @@ def fetch(file: SourceFile) -> Path:
 def fetch_once(url: str, folder: Path) -> Path:
     """A reader's own table from its address, into a folder of the caller's; it may change, so it is not kept."""
     path = folder / (PurePosixPath(urlsplit(url).path).name or "table")
-    _retrieve(url, path, "")
+    _retrieve(url, path, "", "and give its path instead of the address")
     return path
 
 
+def _noted(path: Path) -> Path:
+    return path.with_name(path.name + ".sha256")
+
+
 def _first_seen(path: Path) -> str:
-    noted = path.with_name(path.name + ".sha256")
-    if not noted.is_file():
-        noted.write_text(sha256_of(path) + "\n", encoding="ascii")
-    return noted.read_text(encoding="ascii").strip()
+    if not _noted(path).is_file():
+        _noted(path).write_text(sha256_of(path) + "\n", encoding="ascii")
+    return _noted(path).read_text(encoding="ascii").strip()
 
 
-def _retrieve(url: str, path: Path, sha256: str) -> None:
+def _retrieve(url: str, path: Path, sha256: str, then: str) -> None:
     """Fetch to a temporary file and rename it when it is complete and its checksum is right."""
     import pooch
     import requests
 
+    print(f"fetching {url}", file=sys.stderr)
+    log = pooch.get_logger()
+    level = log.level
+    log.setLevel("WARNING")
     try:
         pooch.retrieve(url, known_hash=sha256 or None, fname=path.name, path=path.parent)
     except (requests.RequestException, ValueError, OSError) as error:
         raise DataUnavailableError(
             f"{url} could not be fetched ({type(error).__name__}: {error}). "
-            f"Without a connection, fetch that file by hand on another machine and put it at {path}"
+            f"Without a connection, fetch that file by hand on another machine {then}"
         ) from None
+    finally:
+        log.setLevel(level)

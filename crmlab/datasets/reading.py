@@ -231,9 +231,9 @@ class _Rows:
 
     def apply_contract(self, typed: Mapping[str, pd.Series]) -> None:
         """Reject what breaks a rule of the contract, unless the value could not even be read."""
-        for name, values in typed.items():
+        for name in [name for name in _FIELDS if name in typed]:
             for rule in _FIELDS[name].rules:
-                self.reject(~rule.holds(values).astype(bool) & ~self._failed[name], f"{name} {rule.broken}")
+                self.reject(~rule.holds(typed[name]).astype(bool) & ~self._failed[name], f"{name} {rule.broken}")
 
 
 def _typed(
@@ -251,8 +251,8 @@ def _typed(
             numeric = name == UNIT_PRICE or _FIELDS[name].type == "number"
             typed[name] = rows.take(name, parse_numbers(raw) if numeric else parse_ids(raw))
     if UNIT_PRICE in typed:
-        typed["amount"] = rows.multiply(typed.pop(UNIT_PRICE), typed["quantity"])
-    return {name: typed[name] for name in _FIELDS if name in typed}, order
+        typed["amount"] = rows.multiply(typed[UNIT_PRICE], typed["quantity"])
+    return {name: typed[name] for name in (*_FIELDS, UNIT_PRICE) if name in typed}, order
 
 
 def _reject_future(rows: _Rows, dates: pd.Series, latest: str | pd.Timestamp | None) -> None:
@@ -266,7 +266,7 @@ def _reject_future(rows: _Rows, dates: pd.Series, latest: str | pd.Timestamp | N
 
 def _copies(frame: pd.DataFrame) -> pd.Series:
     """True for each row that is equal to an earlier one in every column."""
-    mixed = frame.select_dtypes("object").columns  # may hold lists, which cannot be compared
+    mixed = [column for column in frame if frame[column].dtype.kind == "O"]  # may hold lists, which do not compare
     return frame.astype(dict.fromkeys(mixed, "str")).duplicated()
 
 

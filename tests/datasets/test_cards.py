@@ -1,0 +1,115 @@
+"""Every card says what is true of its data."""
+
+import pandas as pd
+import pytest
+
+from crmlab.contracts import FIELDS, check_table
+from crmlab.datasets import load
+from crmlab.datasets.cards import card_names, read_card
+from crmlab.resources import course_dir
+
+READABLE = [name for name in card_names() if read_card(name).needs != "download"]
+TYPES = {"int": "i", "float": "f", "bool": "b", "datetime": "M", "str": "O"}
+
+
+@pytest.fixture(scope="module", params=READABLE)
+def dataset(request):
+    return load(request.param)
+
+
+@pytest.mark.parametrize("name", card_names())
+def test_a_card_is_complete(name):
+    card = read_card(name)
+    assert card.name == name == (course_dir("datasets") / name / "card.md").parent.name
+    assert all([card.title, card.licence, card.citation, card.text, card.quirks, card.tables])
+    assert card.origin in ("real", "contested", "simulated")
+    assert card.acquisition in ("observed", "left_censored")
+    assert card.needs in ("", "crmlab[data]", "download")
+    for file in card.files:
+        assert bool(file.package) != bool(file.url)
+        assert len(file.sha256) == 64 or (file.url and not file.sha256)
+
+
+def test_tables_rows_and_columns(dataset):
+    assert [table.name for table in dataset.card.tables] == list(dataset.tables)
+    for table in dataset.card.tables:
+        frame = dataset[table.name]
+        assert len(frame) == table.rows
+        assert list(frame.columns) == [column.name for column in table.columns]
+        for column in table.columns:
+            assert frame[column.name].dtype.kind == TYPES[column.type], column
+            assert frame[column.name].isna().sum() == column.missing, column
+            assert column.description
+            if column.type == "datetime":
+                assert frame[column.name].dtype == "datetime64[us]"
+
+
+def test_tables_keep_their_contracts(dataset):
+    for kind in set(FIELDS) & set(dataset.tables):
+        check_table(dataset[kind], kind)
+
+
+def fact_values(dataset) -> dict[str, float]:
+    """Everything that a card may state as a fact, computed from the data."""
+    if "transactions" not in dataset.tables:
+        return {"customers": dataset["counts"]["weight"].sum()}
+    rows = dataset.transactions
+    values = {
+        "customers": rows["customer_id"].nunique(),
+        "total_amount": round(rows["amount"].sum(), 2),
+        "exact_copies": rows.duplicated().sum(),
+        "zero_amounts": (rows["amount"] == 0).sum(),
+        "first_purchase_days": rows.groupby("customer_id")["date"].min().dt.normalize().nunique(),
+    }
+    if "quantity" in rows:
+        values |= {"total_quantity": rows["quantity"].sum(), "zero_quantities": (rows["quantity"] == 0).sum()}
+    if "truth" in dataset.tables:
+        values["cohorts"] = dataset["truth"]["cohort"].nunique()
+    if "is_fuel" in rows:
+        values |= {
+            "orders": rows["order_id"].nunique(),
+            "products_bought": rows["product_id"].nunique(),
+            "stores": rows["store_id"].nunique(),
+            "fuel_lines": rows["is_fuel"].sum(),
+            "lines_without_product": (~rows["product_id"].isin(dataset["products"]["product_id"])).sum(),
+            "contacted_customers": dataset["contacts"]["customer_id"].nunique(),
+            "responding_customers": dataset["responses"]["customer_id"].nunique(),
+        }
+    return values
+
+
+def test_facts(dataset):
+    assert dataset.card.facts
+    computed = fact_values(dataset)
+    assert {name: computed[name] for name in dataset.card.facts} == dataset.card.facts
+
+
+def test_cdnow_is_one_cohort():
+    rows = load("cdnow").transactions
+    first = rows.groupby("customer_id")["date"].min()
+    assert (first.min(), first.max()) == (pd.Timestamp("1997-01-01"), pd.Timestamp("1997-03-25"))
+    assert rows["date"].max() == pd.Timestamp("1998-06-30")
+    assert (rows.groupby("customer_id")["date"].nunique() == 1).mean() == pytest.approx(0.511, abs=0.001)
+
+
+def test_the_sample_is_every_tenth_customer_of_the_cohort():
+    sample, full = load("cdnow_sample").transactions, load("cdnow").transactions
+    key = ["customer_id", "date", "amount", "quantity"]
+    as_master = sample.drop(columns="customer_id").rename(columns={"master_id": "customer_id"})[key]
+    in_full = full[full["customer_id"].isin(as_master["customer_id"])]
+    pd.testing.assert_frame_equal(
+        as_master.sort_values(key, ignore_index=True), in_full.sort_values(key, ignore_index=True)
+    )
+
+
+def test_complete_journey_quirks():
+    journey = load("complete_journey")
+    rows = journey.transactions
+    assert rows.loc[~rows["is_fuel"], "quantity"].max() < 1000 < rows.loc[rows["is_fuel"], "quantity"].median() == 10296
+    assert pd.Timestamp("2017-12-25") not in set(rows["date"].dt.normalize())
+    early = journey["campaigns"].loc[lambda c: c["start_date"] < "2017-01-01", "campaign_id"]
+    assert list(early) == [24, 25, 26]
+    assert rows.groupby("order_id")["customer_id"].nunique().max() == 1
+    contacted = set(journey["contacts"].itertuples(index=False, name=None))
+    responded = set(journey["responses"][["campaign_id", "customer_id"]].itertuples(index=False, name=None))
+    assert responded <= contacted
