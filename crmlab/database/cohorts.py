@@ -62,7 +62,7 @@ class CohortTable:
         for choice, allowed in ((value, get_args(CohortValue)), (by, ("age", "calendar"))):
             if choice not in allowed:
                 raise ContractError(f"cohorts can be pivoted by {', '.join(allowed)}; got {choice!r}")
-        return self.table.pivot(index="cohort", columns=by, values=value)  # noqa: PD010 (each cell is there once)
+        return self.table.pivot(index="cohort", columns=by, values=value)
 
     def sizes(self) -> pd.Series:
         """Customers acquired in each cohort."""
