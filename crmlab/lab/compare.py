@@ -34,7 +34,7 @@ def close(
     >>> close(0.5500000001, 0.55, hint="top 20 %") is None
     True
     >>> close([1, 2], 0.55, hint="top 20 %", unit="weeks")
-    'one number is expected (in weeks), not a list of 2'
+    'one number is expected (in weeks), not a value of type list, of length 2'
     """
     number = _number(answer)
     expectation = f"one number is expected{f' (in {unit})' if unit else ''}"
@@ -140,8 +140,8 @@ def _describe(answer: Any) -> str:
         return f"the text {answer[:40]!r}"
     if isinstance(answer, pd.DataFrame):
         return f"a table of {answer.shape[0]:,} rows and {answer.shape[1]} columns"
-    size = f" of {len(answer):,}" if hasattr(answer, "__len__") and np.shape(answer) else ""
-    return f"a {type(answer).__name__}{size}"
+    length = f", of length {len(answer):,}" if hasattr(answer, "__len__") and np.ndim(answer) else ""
+    return f"a value of type {type(answer).__name__}{length}"
 
 
 def _elements(values: Any) -> set[Any]:
