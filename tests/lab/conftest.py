@@ -41,13 +41,8 @@ def course_maker(folder: Path) -> MakeCourse:
         entries = []
         for name, cells in chapters.items():
             id = name.removeprefix("c")
-            entry: dict[str, Any] = {
-                "id": id,
-                "file": f"{id}_chapter.ipynb",
-                "title": f"Chapter {id}",
-                "part": 1,
-                "minutes": 30,
-            }
+            file = f"{id}_chapter.ipynb"
+            entry: dict[str, Any] = {"id": id, "file": file, "title": f"Chapter {id}", "part": 1, "minutes": 30}
             if cells and type(cells[-1]) is dict:
                 entry |= cells[-1]
                 cells = cells[:-1]
