@@ -92,7 +92,12 @@ def plot_abc(classes: ABC, *, ax: "Axes | None" = None) -> "Axes":
 
 
 def plot_rfm_heatmap(
-    result: RFM, value: Literal["customers", "amount"] = "customers", *, ax: "Axes | None" = None
+    result: RFM,
+    value: Literal["customers", "amount"] | pd.Series = "customers",
+    *,
+    fmt: str = ",.0f",
+    at_least: int = 1,
+    ax: "Axes | None" = None,
 ) -> "Axes":
     """Recency against frequency scores.
 
@@ -100,29 +105,51 @@ def plot_rfm_heatmap(
     ----------
     result : RFM
         From `rfm`.
-    value : {"customers", "amount"}, default "customers"
-        Number of customers, or their mean amount in money.
+    value : {"customers", "amount"} or pandas.Series, default "customers"
+        Number of customers, their mean amount in money, or the mean of an outcome per customer, indexed by customer
+        (its name is the label): whether they bought again, what they spent later.
+    fmt : str, default ",.0f"
+        Format of the numbers in the cells, such as ``".0%"`` for a share.
+    at_least : int, default 1
+        Cells with fewer customers stay empty: a mean over a handful misleads.
     ax : matplotlib Axes, optional
 
     Returns
     -------
     matplotlib Axes
-        Cells that nobody is in stay empty.
+
+    Raises
+    ------
+    ContractError
+        If `value` is another word, or a series that lacks some of the customers.
     """
     import seaborn as sns
 
-    if value not in ("customers", "amount"):
-        raise ContractError(f"value must be customers or amount; got {value!r}")
     ax = _axes(ax)
-    grouped = result.table.groupby(["r", "f"])["amount"]
-    cells = grouped.size() if value == "customers" else grouped.mean()
+    values, label = _per_customer(result.table.set_index("customer_id"), value)
+    codes = result.table.set_index("customer_id")[["r", "f"]].assign(value=values)
     scores = {score: result.cuts[result.cuts["measure"] == name]["score"].max() for score, name in _SCORES.items()}
-    grid = cells.reset_index(name=value).pivot_table(index="r", columns="f", values=value)
+    cells = codes.groupby(["r", "f"])["value"]
+    counted = isinstance(value, str) and value == "customers"
+    sizes = cells.size()
+    grid = (sizes if counted else cells.mean()).where(sizes >= at_least).unstack()
     grid = grid.reindex(index=range(scores["r"], 0, -1), columns=range(1, scores["f"] + 1))
-    label = "customers" if value == "customers" else "mean amount per customer"
-    sns.heatmap(grid, annot=True, fmt=",.0f", cmap="cividis", cbar_kws={"label": label}, ax=ax)
+    sns.heatmap(grid, annot=True, fmt=fmt, cmap="cividis", cbar_kws={"label": label}, ax=ax)
     ax.set(xlabel="f: frequency score (high = many orders)", ylabel="r: recency score (high = bought lately)")
     return ax
+
+
+def _per_customer(table: pd.DataFrame, value: str | pd.Series) -> tuple[pd.Series, str]:
+    """The value to show per customer, and its label."""
+    labels = {"customers": "customers", "amount": "mean amount per customer"}
+    if isinstance(value, str):
+        if value not in labels:
+            raise ContractError(f"value must be customers, amount or a series per customer; got {value!r}")
+        return table["amount"], labels[value]
+    lacking = table.index.difference(value.index)
+    if len(lacking):
+        raise ContractError(f"the series lacks {len(lacking):,} of the scored customers (first: {lacking[0]})")
+    return value.reindex(table.index).astype(float), str(value.name)
 
 
 def plot_cohorts(
