@@ -104,7 +104,8 @@ def _stem(path: str) -> str:
 
 
 def _in_memory(name: str, table: pd.DataFrame, notes: tuple[str, ...] = ()) -> RawTable:
-    frame = table.reset_index(drop=True)
+    named = any(level is not None for level in table.index.names)
+    frame = table.reset_index(drop=not named, allow_duplicates=True)
     names, renamed = _column_names([str(column) for column in frame.columns])
     frame.columns = pd.Index(names)
     if frame.empty:
@@ -212,21 +213,20 @@ def _put_back(good: pd.DataFrame, bad: list[Any], delimiter: str, columns: list[
     """Set rows with too few or too many fields back in their places; surplus fields stay in the last column."""
     places = np.array([row.number - 1 for row in bad], dtype=int)
     total = len(good) + len(bad)
-    cells = [row.text.split(delimiter, len(columns) - 1) for row in bad]
+    width = len(columns)
+    cells = [(row.text.split(delimiter, width - 1) + [""] * width)[:width] for row in bad]
     good.index = pd.Index(np.setdiff1d(np.arange(total), places))
     reasons = np.full(total, "", dtype=object)
     if bad:
-        aside = pd.DataFrame(cells, index=places, dtype="str").reindex(columns=range(len(columns))).fillna("")
-        aside.columns = good.columns
-        good = pd.concat([good, aside]).sort_index()
+        good = pd.concat([good, pd.DataFrame(cells, index=places, columns=good.columns, dtype="str")]).sort_index()
         reasons[places] = [_misfit(row) for row in bad]
     return good.reset_index(drop=True), pd.Series(reasons, dtype="str")
 
 
 def _misfit(row: Any) -> str:
     extent = "few" if row.actual_columns < row.expected_columns else "many"
-    quote = "; a quotation mark may not be closed" if "\n" in row.text else ""
-    return f"the row has too {extent} fields ({row.actual_columns} for {row.expected_columns} columns){quote}"
+    quote = ", a quotation mark may not be closed" if "\n" in row.text else ""
+    return f"the row has too {extent} fields ({row.actual_columns} for {row.expected_columns} columns{quote})"
 
 
 def guess_delimiter(text: str) -> str:

@@ -87,12 +87,12 @@ def _float_ids(raw: pd.Series) -> Parsed:
 # numbers -------------------------------------------------------------------------------------------------------------
 
 _CURRENCY = (
-    r"(?:US|R|A|C|NZ|HK|NT)?\$|[€£¥₩₹₽₺฿元円원]|AUD|BRL|CAD|CHF|CNY|CZK|DKK|EUR|Fr|GBP|HKD|HUF|INR|JPY|KRW|MXN|NOK|NZD|"
-    "PLN|RMB|RUB|SEK|SGD|TRY|TWD|USD|ZAR|kr|zł"
+    r"(?:US|R|A|C|NZ|HK|NT)?\$|[€£¥₩₹₽₺฿元円원]|(?:AUD|BRL|CAD|CHF|CNY|CZK|DKK|EUR|Fr|GBP|HKD|HUF|INR|JPY|KRW|MXN|NOK|"
+    r"NZD|PLN|RMB|RUB|SEK|SGD|TRY|TWD|USD|ZAR|kr|zł)\.?"
 )
 _MONEY = re.compile(
-    rf"(?P<open>\()?(?P<sign>[-+−]?)\s*(?P<before>{_CURRENCY})?\.?\s*(?P<inner>[-−]?)\s*"
-    rf"(?P<digits>[\d.,](?:[\d., '’]*[\d.,])?)(?P<exponent>e[-+]?\d+)?\s*(?P<after>{_CURRENCY})?\.?\s*(?P<last>[-−]?)"
+    rf"(?P<open>\()?(?P<sign>[-+−]?)\s*(?P<before>{_CURRENCY})?\s*(?P<inner>[-−]?)\s*"
+    rf"(?P<digits>[\d.,](?:[\d., '’]*[\d.,])?)(?P<exponent>e[-+]?\d+)?\s*(?P<after>{_CURRENCY})?\s*(?P<last>[-−]?)"
     r"(?P<close>\))?",
     re.IGNORECASE,
 )
@@ -268,9 +268,9 @@ def parse_dates(raw: pd.Series, order: DateOrder | None = None, time_zone: str |
     zone = _zone_info(time_zone)
     if pd.api.types.is_datetime64_any_dtype(raw):
         return _stamps(raw, zone), ""
-    if pd.api.types.is_float_dtype(raw) and bool((raw.dropna() % 1 == 0).all()):
-        raw = raw.astype("Int64")
     codes, texts = _texts(raw)
+    if pd.api.types.is_float_dtype(raw):
+        texts = [text.removesuffix(".0") for text in texts]
     readings = [_read_date(text) for text in texts]
     decided = order or _decide_order(str(raw.name), texts, readings)
     moments = [reading.get(decided) for reading in readings]

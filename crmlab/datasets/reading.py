@@ -146,8 +146,8 @@ def read_transactions(
     >>> reading = read_transactions(orders, {"customer_id": "Client", "date": "Day", "amount": "Total"})
     >>> reading
     table: 3 rows read, 1 accepted, 2 rejected
-      rejected: customer_id is missing in 1 row (row 3)
       rejected: date is not a date in 1 row (row 2: '2024-02-30')
+      rejected: customer_id is missing in 1 row (row 3)
     >>> reading.rejects[["row", "reason"]]
        row                  reason
     0    2      date is not a date

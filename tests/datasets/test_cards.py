@@ -26,7 +26,7 @@ def test_a_card_is_complete(name):
     assert card.acquisition in ("observed", "left_censored")
     assert card.needs in ("", "crmlab[data]", "download")
     for file in card.files:
-        assert bool(file.package) != bool(file.url)
+        assert not (file.package and file.url)
         assert len(file.sha256) == 64 or (file.url and not file.sha256)
 
 
@@ -52,7 +52,7 @@ def test_tables_keep_their_contracts(dataset):
 def fact_values(dataset) -> dict[str, float]:
     """Everything that a card may state as a fact, computed from the data."""
     if "transactions" not in dataset.tables:
-        return {"customers": dataset["counts"]["weight"].sum()}
+        return {"customers": dataset["counts"].iloc[:, -1].sum()}
     rows = dataset.transactions
     values = {
         "customers": rows["customer_id"].nunique(),
@@ -89,7 +89,8 @@ def test_cdnow_is_one_cohort():
     first = rows.groupby("customer_id")["date"].min()
     assert (first.min(), first.max()) == (pd.Timestamp("1997-01-01"), pd.Timestamp("1997-03-25"))
     assert rows["date"].max() == pd.Timestamp("1998-06-30")
-    assert (rows.groupby("customer_id")["date"].nunique() == 1).mean() == pytest.approx(0.511, abs=0.001)
+    days = rows.drop_duplicates(["customer_id", "date"]).groupby("customer_id").size()
+    assert (days == 1).mean() == pytest.approx(0.511, abs=0.001)
 
 
 def test_the_sample_is_every_tenth_customer_of_the_cohort():

@@ -6,7 +6,8 @@ import pandas as pd
 import pytest
 
 import crmlab.datasets as data
-from crmlab.datasets.cards import locate, read_card
+from crmlab.datasets import catalogue
+from crmlab.datasets.cards import card_names, locate, read_card
 from crmlab.errors import ContractError, DataUnavailableError
 
 ORDERS = "Client,Day,Total\nA,2024-01-31,10.50\nB,2024-02-29,7\n,2024-03-01,8\n"
@@ -23,20 +24,15 @@ def own_file(tmp_path):
 def test_list_has_every_data_set(monkeypatch, tmp_path):
     monkeypatch.setenv("CRMLAB_CACHE", str(tmp_path))
     table = data.list().set_index("name")
-    assert list(table.index) == [
-        "cdnow",
-        "cdnow_sample",
-        "complete_journey",
-        "donations",
-        "drawn_shop",
-        "online_retail_ii",
-    ]
-    assert table.loc["cdnow", ["origin", "tables", "rows", "needs", "available"]].tolist() == [
-        "real", "transactions", 69659, "", True,
-    ]  # fmt: skip
-    assert table.loc["complete_journey", "needs"] == "crmlab[data]"
-    assert not table.loc["online_retail_ii", "available"]
-    assert pd.isna(table.loc["online_retail_ii", "rows"])
+    assert tuple(table.index) == card_names()
+    assert {"cdnow", "cdnow_sample", "complete_journey", "donations", "drawn_shop", "online_retail_ii"} <= {
+        *table.index
+    }
+    columns = ["origin", "tables", "rows", "needs", "available"]
+    assert table.loc["cdnow", columns].to_numpy().tolist() == ["real", "transactions", 69659, "", True]
+    assert table["needs"]["complete_journey"] == "crmlab[data]"
+    assert not table["available"]["online_retail_ii"]
+    assert table["rows"].isna().to_dict()["online_retail_ii"]
 
 
 def test_describe_prints_what_matters():
@@ -138,3 +134,10 @@ def test_source_refuses_what_it_cannot_use(tmp_path, own_file):
     path.write_text("customer_id,date,amount\n1,soon,5\n", encoding="utf-8")
     with pytest.raises(ContractError, match="not one row was accepted\n  - date is not a date in 1 row"):
         data.source("cdnow", data=str(path))
+
+
+def test_what_cannot_be_loaded_here_is_listed_as_such():
+    card = read_card("donations")
+    absent = dataclasses.replace(card.files[0], package="no_such_package")
+    assert catalogue._available(card)
+    assert not catalogue._available(dataclasses.replace(card, files=(absent,)))
