@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -215,6 +216,9 @@ def _check_entry(entry: Mapping[str, Any], parts: Mapping[int, str]) -> list[str
         for name, kind in types.items()
         if name in entry and type(entry[name]) is not kind
     ]
+    extras = metadata.metadata("crmlab").get_all("Provides-Extra") or []
+    if entry.get("needs") and entry["needs"] not in extras:
+        problems.append(f"'needs' must be an extra of crmlab ({', '.join(extras)}), not {entry['needs']!r}")
     if not problems and entry["part"] not in parts:
         problems.append(f"part {entry['part']} has no title under 'parts'")
     return problems

@@ -6,7 +6,9 @@ in a process group of its own that is killed at the end, however the chapter end
 kernel notices within seconds and exits.
 """
 
+import asyncio
 import logging
+import math
 import os
 import signal
 import sys
@@ -22,6 +24,7 @@ from typing import Any
 import papermill
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
+from jupyter_core.utils import ensure_event_loop, run_sync
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from nbformat.v4 import new_output
 from papermill.clientwrap import PapermillNotebookClient
@@ -171,7 +174,7 @@ class _Client(PapermillNotebookClient):
     def __init__(self, manager: Any, session: Session, scratch: str) -> None:
         job = session.job
         self.session = session
-        self.deadline = time.monotonic() + job.chapter_timeout
+        self.deadline = math.inf  # the chapter's time runs from its first cell
         kernel = _Kernel(kernel_name="python3", connection_file=os.path.join(scratch, "kernel.json"))
         if sys.platform != "win32" and len(scratch) < _LONGEST_SOCKET_FOLDER:
             kernel.transport = "ipc"  # no open port, and none that two runs could race for
@@ -193,6 +196,8 @@ class _Client(PapermillNotebookClient):
                 self._run_cells()
         finally:
             self.session.kill()
+            _cancel_tasks()
+            ensure_event_loop().close()
 
     def start_new_kernel(self, **kwargs: Any) -> None:
         """Start the kernel and tell the session which process it is."""
@@ -200,6 +205,7 @@ class _Client(PapermillNotebookClient):
         self.session.started(self.km.provisioner.process.pid)
 
     def _run_cells(self) -> None:
+        self.deadline = time.monotonic() + self.session.job.chapter_timeout
         code = [index for index, cell in enumerate(self.nb.cells) if cell.cell_type == "code" and cell.source.strip()]
         for number, index in enumerate(code, start=1):
             cell = self.nb.cells[index]
@@ -244,6 +250,15 @@ class _Engine(NBClientEngine):
         nb_man.nb.metadata.setdefault("language_info", {"name": "python"})
         with tempfile.TemporaryDirectory(prefix="crmlab-", ignore_cleanup_errors=True) as scratch:
             _Client(nb_man, session, scratch).run()
+
+
+@run_sync
+async def _cancel_tasks() -> None:
+    """Cancel what still waits for a kernel that is no more; asyncio would complain about it later."""
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 @cache

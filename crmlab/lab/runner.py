@@ -1,6 +1,5 @@
 """Run chapters: everything that can be refused is refused before a kernel starts; what has run is never lost."""
 
-import json
 import os
 import re
 from collections.abc import Iterable, Mapping
@@ -80,11 +79,9 @@ def run(
     takers = [one for one in selected if one.own_data] if data else selected
     values = catalogue.resolve(takers, given, quick=quick) if takers else {}
     plan = tuple(_plan(one, values.get(one.id)) for one in selected)
-    key = provenance.fingerprint([[one.chapter, one.source, one.parameters_hash] for one in plan])
-    folder = (_unfinished(Path(out), key) if resume else None) or _new_folder(Path(out))
+    folder = (_unfinished(Path(out), plan) if resume else None) or _new_folder(Path(out))
     head = {
         "run": folder.name,
-        "key": key,
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "quick": quick,
         **provenance.environment(),
@@ -155,15 +152,24 @@ def _new_folder(out: Path) -> Path:
     raise AssertionError  # count never ends
 
 
-def _unfinished(out: Path, key: str) -> Path | None:
+def _unfinished(out: Path, plan: tuple[ChapterResult, ...]) -> Path | None:
     """The newest run in `out` of the same plan that has chapters left and is not under way."""
     for folder in newest(out):
-        content = json.loads((folder / PROVENANCE).read_text(encoding="utf-8"))
-        left = any(one["status"] in ("interrupted", "failed") for one in content["chapters"])
-        with held(folder / _LOCK) as free:
-            if content["key"] == key and left and free:
-                return folder
+        try:
+            done = Run.read(folder).results
+        except LabError:  # it was killed before it wrote anything
+            continue
+        left = any(one.status in ("interrupted", "failed") for one in done)
+        if left and _identity(done) == _identity(plan):
+            with held(folder / _LOCK) as free:
+                if free:
+                    return folder
     return None
+
+
+def _identity(results: tuple[ChapterResult, ...]) -> list[tuple[str, str, str]]:
+    """What two runs must share for one to go on with the other."""
+    return [(one.chapter, one.source, one.parameters_hash) for one in results]
 
 
 def newest(out: Path) -> list[Path]:
