@@ -19,7 +19,7 @@ import pandas as pd
 from crmlab.errors import ContractError, DataUnavailableError
 
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "vertical bar"}
-_SAMPLE_ROWS = 50
+_SAMPLE = 200_000  # characters that decide what kind of file this is
 _NO_TABLE = {
     b"%PDF": "a PDF document",
     b"\x89PNG": "a picture",
@@ -100,7 +100,7 @@ def _content(source: str) -> tuple[str, bytes]:
 
 
 def _stem(path: str) -> str:
-    return Path(path).name.split(".")[0] or "table"
+    return Path(path.removesuffix(".gz")).stem or "table"
 
 
 def _in_memory(name: str, table: pd.DataFrame, notes: tuple[str, ...] = ()) -> RawTable:
@@ -120,8 +120,9 @@ def _from_bytes(name: str, content: bytes, encoding: str | None) -> RawTable:
         return _in_memory(name, _trying("Parquet", lambda: pd.read_parquet(io.BytesIO(content))))
     if content.startswith(b"PK\x03\x04"):
         return _from_excel(name, content)
+    beginning = content[:64].lstrip()
     for magic, kind in _NO_TABLE.items():
-        if content.lstrip().startswith(magic):
+        if beginning.startswith(magic):
             raise ContractError(f"this is no table: it looks like {kind}")
     return _from_text(name, content, encoding)
 
@@ -151,10 +152,11 @@ def _from_text(name: str, content: bytes, encoding: str | None) -> RawTable:
     text, encoding, notes = decode(content, encoding)
     if not text.strip("\0 \t\r\n"):
         raise ContractError("the file is empty")
-    if sum(text.count(chr(code)) for code in range(1, 9)) > len(text) / 100:
+    sample = text[:_SAMPLE]
+    if sum(sample.count(chr(code)) for code in range(1, 9)) > len(sample) / 100:
         raise ContractError("this is no table: it is not text")
-    text = text.lstrip("\r\n")
-    delimiter = _trying("delimited text", lambda: guess_delimiter(text))
+    text = re.sub(r"^\s*sep=.\s*\n|^[\r\n]+", "", text, count=1)  # Excel may say the delimiter in a line of its own
+    delimiter = _trying("delimited text", lambda: guess_delimiter(text[:_SAMPLE]))
     stream = io.StringIO(text, newline="")
     header = next(csv.reader(stream, delimiter=delimiter))
     if len(header) < 2:
@@ -215,7 +217,7 @@ def _put_back(good: pd.DataFrame, bad: list[Any], delimiter: str, columns: list[
     total = len(good) + len(bad)
     width = len(columns)
     cells = [(row.text.split(delimiter, width - 1) + [""] * width)[:width] for row in bad]
-    good.index = pd.Index(np.setdiff1d(np.arange(total), places))
+    good.index = pd.Index(np.delete(np.arange(total), places))
     reasons = np.full(total, "", dtype=object)
     if bad:
         good = pd.concat([good, pd.DataFrame(cells, index=places, columns=good.columns, dtype="str")]).sort_index()
@@ -231,7 +233,7 @@ def _misfit(row: Any) -> str:
 
 def guess_delimiter(text: str) -> str:
     """The delimiter that splits the header into most fields, preferring one that the first rows agree with."""
-    lines = text.splitlines()[: _SAMPLE_ROWS + 1]
+    lines = text.splitlines()[:50]
 
     def score(delimiter: str) -> tuple[bool, int]:
         widths = [len(row) for row in csv.reader(lines, delimiter=delimiter) if row]

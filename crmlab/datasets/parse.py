@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
-from typing import Literal
+from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -203,6 +203,9 @@ _MONTHS |= {"jul": 7, "aug": 8, "sep": 9, "oct": 10, "nov": 11, "dec": 12}
 _ORDERS: dict[DateOrder, str] = {"DMY": "day/month/year", "MDY": "month/day/year", "YMD": "year/month/day"}
 
 
+_Groups = Mapping[str, Any]
+
+
 def _read_date(text: str) -> dict[DateOrder, datetime]:
     """What a text can mean: order of day, month and year to the moment, for each order that gives a real date."""
     plain = unicodedata.normalize("NFKC", text).strip()
@@ -210,31 +213,33 @@ def _read_date(text: str) -> dict[DateOrder, datetime]:
     if match is None:
         return {}
     part = match.groupdict()
-    moments = {}
-    for order in _ORDERS:
-        day = _day(part, order)
-        if day is not None:
-            moments[order] = day
-    return moments
-
-
-def _day(part: dict[str, str | None], order: DateOrder) -> datetime | None:
     if "a" in part:
-        named = dict(zip(order, (str(part["a"]), str(part["b"]), str(part["c"])), strict=True))
-        if len(named["Y"]) == 1 or len(named["D"]) == 4:
-            return None
-        year, month, day = (int(named[key]) for key in "YMD")
-        year += 0 if len(named["Y"]) == 4 else 2000 if year < 69 else 1900
-    else:
-        written = str(part["m"]).lower()
-        month = int(written) if written.isdigit() else _MONTHS.get(written[:3], 0)
-        year, day = int(str(part["y"])), int(str(part["d"]))
+        moments = {order: _moment(part, *_in_order(part, order)) for order in _ORDERS}
+        return {order: moment for order, moment in moments.items() if moment is not None}
+    moment = _moment(part, part["y"], part["m"], part["d"])
+    return {} if moment is None else dict.fromkeys(_ORDERS, moment)
+
+
+def _in_order(part: _Groups, order: DateOrder) -> tuple[str, str, str]:
+    """Year, month and day of a date that is written in three plain numbers."""
+    named = dict(zip(order, (part["a"], part["b"], part["c"]), strict=True))
+    year = named["Y"]
+    if len(year) == 2:
+        year = f"{'20' if year < '69' else '19'}{year}"
+    return year, named["M"], named["D"]
+
+
+def _moment(part: _Groups, year: str, month: str, day: str) -> datetime | None:
+    """The moment that the parts of a text name, None when there is no such moment."""
+    if len(year) != 4 or len(day) > 2:
+        return None
+    months = int(month) if month.isdigit() else _MONTHS.get(month[:3].lower(), 0)
     hour = int(part["H"] or 0)
     if part["half"]:
         hour = hour % 12 + 12 * (part["half"].upper() == "P") if 1 <= hour <= 12 else 99
-    micro = int((part["f"] or "0").ljust(6, "0")[:6])
+    clock = hour, int(part["M"] or 0), int(part["S"] or 0), int((part["f"] or "0").ljust(6, "0")[:6])
     try:
-        return datetime(year, month, day, hour, int(part["M"] or 0), int(part["S"] or 0), micro, _zone(part["zone"]))
+        return datetime(int(year), months, int(day), *clock, _zone(part["zone"]))
     except ValueError:
         return None
 

@@ -53,7 +53,9 @@ class Report:
     date_order: str = ""
 
     def __repr__(self) -> str:
-        lines = [f"{self.name}: {_rows(self.rows_read)} read, {self.accepted:,} accepted, {self.rejected:,} rejected"]
+        lines = [
+            f"{self.name}: {_counted(self.rows_read)} read, {self.accepted:,} accepted, {self.rejected:,} rejected"
+        ]
         lines += [f"  rejected: {line}" for line in self.rejections()]
         read_as = {"encoding": self.encoding, "columns separated by": self.delimiter, "dates as": self.date_order}
         how = ", ".join(f"{key} {value}" for key, value in read_as.items() if value)
@@ -62,7 +64,7 @@ class Report:
 
     def rejections(self) -> list[str]:
         """One line for each reason: how many rows, and the first of them."""
-        return [f"{reason} in {_rows(count)} ({self.examples[reason]})" for reason, count in self.reasons.items()]
+        return [f"{reason} in {_counted(count)} ({self.examples[reason]})" for reason, count in self.reasons.items()]
 
 
 @dataclass(frozen=True, repr=False)
@@ -153,8 +155,12 @@ def read_transactions(
     0    2      date is not a date
     1    3  customer_id is missing
     """
-    _check_options(date_order=(date_order, get_args(DateOrder)), duplicates=(duplicates, get_args(Treatment)),
-                   returns=(returns, get_args(Treatment)))  # fmt: skip
+    _check_options(
+        date_order=(date_order, (None, *get_args(DateOrder))),
+        duplicates=(duplicates, get_args(Treatment)),
+        returns=(returns, get_args(Treatment)),
+    )
+    last = _last_date(latest)
     raw = read_raw(path_or_frame, encoding)
     try:
         mapping, notes = map_columns([*raw.frame.columns], columns or {})
@@ -163,7 +169,8 @@ def read_transactions(
     except ContractError as error:
         raise ContractError(f"{raw.name}: {error}") from None
     rows.apply_contract(typed)
-    _reject_future(rows, typed["date"], latest)
+    too_late = "is in the future" if latest is None else f"is after {last:%Y-%m-%d}"
+    rows.reject(typed["date"].dt.normalize() > last, f"date {too_late}")
     _treat(rows, _copies(raw.frame), "an exact copy of an earlier row", duplicates)
     _treat(rows, typed["amount"] < 0, "a return (negative amount)", returns)
     reading = _reading(raw, rows, typed, mapping, order)
@@ -175,14 +182,28 @@ def read_transactions(
     return reading
 
 
-def _check_options(**options: tuple[object, tuple[str, ...]]) -> None:
+def _check_options(**options: tuple[object, tuple[object, ...]]) -> None:
     problems = [
         f"{name}={value!r} is not one of {', '.join(map(repr, allowed))}"
         for name, (value, allowed) in options.items()
-        if value is not None and value not in allowed
+        if value not in allowed
     ]
     if problems:
         raise ContractError("read_transactions was told something it does not know", problems)
+
+
+def _parse(name: str, raw: pd.Series) -> Parsed:
+    kind = "number" if name == UNIT_PRICE else _FIELDS[name].type
+    if kind == "number":
+        return parse_numbers(raw)
+    return parse_ids(raw if kind == "id" else raw.astype("str"))
+
+
+def _last_date(latest: str | pd.Timestamp | None) -> pd.Timestamp:
+    try:
+        return (pd.Timestamp.now() + pd.Timedelta(days=1) if latest is None else pd.Timestamp(latest)).normalize()
+    except ValueError:
+        raise ContractError(f"latest={latest!r} is not a date; write it like '2024-12-31'") from None
 
 
 class _Rows:
@@ -248,20 +269,10 @@ def _typed(
             dates, order = parse_dates(raw, date_order, time_zone)
             typed[name] = rows.take(name, dates)
         else:
-            numeric = name == UNIT_PRICE or _FIELDS[name].type == "number"
-            typed[name] = rows.take(name, parse_numbers(raw) if numeric else parse_ids(raw))
+            typed[name] = rows.take(name, _parse(name, raw))
     if UNIT_PRICE in typed:
         typed["amount"] = rows.multiply(typed[UNIT_PRICE], typed["quantity"])
     return {name: typed[name] for name in (*_FIELDS, UNIT_PRICE) if name in typed}, order
-
-
-def _reject_future(rows: _Rows, dates: pd.Series, latest: str | pd.Timestamp | None) -> None:
-    try:
-        last = pd.Timestamp.now() + pd.Timedelta(days=1) if latest is None else pd.Timestamp(latest)
-    except ValueError:
-        raise ContractError(f"latest={latest!r} is not a date; write it like '2024-12-31'") from None
-    what = "is in the future" if latest is None else f"is after {last:%Y-%m-%d}"
-    rows.reject(dates.dt.normalize() > last.normalize(), f"date {what}")
 
 
 def _copies(frame: pd.DataFrame) -> pd.Series:
@@ -274,9 +285,11 @@ def _treat(rows: _Rows, mask: pd.Series, what: str, treatment: Treatment) -> Non
     """Keep rows with a note, or reject them."""
     if treatment == "reject":
         rows.reject(mask, f"the row is {what}")
-    elif mask.any():
-        first = int(mask.to_numpy().argmax()) + 1
-        rows.notes.append(f"kept: {int(mask.sum()):,} of {_rows(len(mask))}, each {what} (first: row {first})")
+        return
+    kept = mask & ~rows.rejected
+    if kept.any():
+        first = int(kept.to_numpy().argmax()) + 1
+        rows.notes.append(f"kept: {int(kept.sum()):,} of {_counted(len(kept))}, each {what} (first: row {first})")
 
 
 def _reading(
@@ -336,5 +349,5 @@ def _examples(reason: str, hit: pd.DataFrame, mapping: Mapping[str, str]) -> str
     return ", ".join(f"row {row}: {str(value)!r}" for row, value in zip(shown.index + 1, shown[column], strict=True))
 
 
-def _rows(count: int) -> str:
+def _counted(count: int) -> str:
     return "1 row" if count == 1 else f"{count:,} rows"

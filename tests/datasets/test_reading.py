@@ -164,7 +164,8 @@ def test_missing_columns_name_the_file(write):
 
 def test_unknown_options():
     assert refusal(pd.DataFrame({"a": [1]}), duplicates="drop", date_order="YDM").endswith(
-        "\n  - date_order='YDM' is not one of 'DMY', 'MDY', 'YMD'\n  - duplicates='drop' is not one of 'keep', 'reject'"
+        "\n  - date_order='YDM' is not one of None, 'DMY', 'MDY', 'YMD'"
+        "\n  - duplicates='drop' is not one of 'keep', 'reject'"
     )
 
 
@@ -201,6 +202,21 @@ def test_damaged_rows_do_not_decide_for_the_others(write):
     reading = accounted(read_transactions(write(HEAD + "1,2024-01-01,1.234\n2,2024-01-01,5,50\n3,13/02/2024\n")))
     assert reading.data["amount"].tolist() == [1.234]
     assert reading.report.date_order == ""
+
+
+def test_line_ends_and_a_line_that_says_the_delimiter(write):
+    for text in (
+        GOOD.replace("\n", "\r\n"),
+        GOOD.replace("\n", "\r"),
+        "\n\n" + GOOD,
+        "sep=;\r\n" + GOOD.replace(",", ";"),
+    ):
+        assert accounted(read_transactions(write(text))).data["customer_id"].tolist() == ["007", "B"]
+
+
+def test_notes_count_only_rows_that_were_kept(write):
+    reading = accounted(read_transactions(write(HEAD + ",2024-01-01,-3\n,2024-01-01,-3\nA,2024-01-01,-3\n")))
+    assert reading.report.notes == ("kept: 1 of 3 rows, each a return (negative amount) (first: row 3)",)
 
 
 def test_nul_bytes(write):
@@ -342,6 +358,7 @@ def test_frames_of_every_make(frame):
         basket=[[1], [2, 3], [4]],
         amount=["1", "2", "3"],
         order_id=[1.0, None, 3.0],
+        channel=[1, 2, 3],
     )
     data = accounted(read_transactions(odd.rename(columns={"order_id": 5}), {"order_id": "5"})).data
     assert data["customer_id"].tolist() == [7, 8, 9]
