@@ -7,12 +7,12 @@ import numpy as np
 import pandas as pd
 
 from crmlab.errors import ContractError
-from crmlab.stats import Interval
+from crmlab.stats import Interval, bootstrap_interval
 
 __all__ = ["SegmentStability", "Segments", "explained_share", "kmeans_segments", "segment_stability"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Segments:
     """Customers in k-means segments, numbered from 1 for the largest.
 
@@ -128,7 +128,7 @@ def _check_features(features: pd.DataFrame, k: int, log: Sequence[str]) -> None:
         raise ContractError("these features cannot be clustered", problems or ["there are none"])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class SegmentStability:
     """How far customers stay in their segments from one period to the next.
 
@@ -244,15 +244,16 @@ def explained_share(
     """
     codes, values = _paired(segments, outcome)
     raw = _between(codes, values)
-    customers, groups = len(values), int(codes.max()) + 1
-    rng = np.random.default_rng(seed)
-    draws = np.empty(n)
-    for i in range(n):
-        drawn = rng.integers(0, customers, customers)
-        draws[i] = _between(codes[drawn], values[drawn])
-    low, high = 2 * raw - np.quantile(draws, [(1 + level) / 2, (1 - level) / 2])
-    adjusted = 1 - (1 - raw) * (customers - 1) / (customers - groups)
-    return Interval(adjusted, float(np.clip(low, 0, 1)), float(np.clip(high, 0, 1)), level)
+    resampled = bootstrap_interval(
+        np.column_stack([codes, values]),
+        lambda rows: _between(rows[:, 0].astype("int64"), rows[:, 1]),
+        seed=seed,
+        n=n,
+        level=level,
+    )
+    low, high = np.clip([2 * raw - resampled.high, 2 * raw - resampled.low], 0, 1)
+    adjusted = 1 - (1 - raw) * (len(values) - 1) / (len(values) - codes.max() - 1)
+    return Interval(float(adjusted), float(low), float(high), level)
 
 
 def _paired(segments: pd.Series, outcome: pd.Series) -> tuple[np.ndarray, np.ndarray]:

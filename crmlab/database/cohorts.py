@@ -9,16 +9,19 @@ import ibis.expr.types as ir
 import pandas as pd
 
 from crmlab.database.frames import to_frame
-from crmlab.database.purchases import Acquisition, read_purchases, require_observed
+from crmlab.database.purchases import Acquisition, in_words, read_purchases, require_observed
 from crmlab.errors import ContractError
 
-__all__ = ["CohortTable", "Period", "cohort_table"]
+__all__ = ["CALENDAR", "CohortTable", "Period", "cohort_table"]
 
 Period = Literal["month", "quarter", "year"]
+CALENDAR: Mapping[str, Literal["M", "Q", "Y"]] = {"month": "M", "quarter": "Q", "year": "Y"}
+"""Code of each calendar period in pandas and ibis."""
+
 CohortValue = Literal["customers", "orders", "amount", "share_active"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class CohortTable:
     """What each acquisition cohort did in each period of its life.
 
@@ -72,10 +75,9 @@ class CohortTable:
     def __repr__(self) -> str:
         cohorts = self.sizes()
         note = "" if self.last_period_complete else f"; the last {self.period} is incomplete"
-        left = "; ".join(f"{count:,} {what}" for what, count in self.left_out.items())
         return (
             f"CohortTable of {len(cohorts)} {self.period} cohorts, {int(cohorts.sum()):,} customers, "
-            f"up to {self.observation_end}{note}\n  left out  {left or 'nothing'}"
+            f"up to {self.observation_end}{note}\n  left out  {in_words(self.left_out)}"
         )
 
 
@@ -127,7 +129,7 @@ def cohort_table(
         raise ContractError(f"period must be one of {', '.join(get_args(Period))}; got {period!r}")
     require_observed(acquisition, "acquisition cohorts")
     log = read_purchases(transactions, observation_end)
-    unit: Literal["M", "Q", "Y"] = {"month": "M", "quarter": "Q", "year": "Y"}[period]  # type: ignore[assignment]
+    unit = CALENDAR[period]
     keyed = log.days.mutate(cohort=log.days.first_day.truncate(unit), calendar=log.days.day.truncate(unit))
     active = keyed.group_by("cohort", "calendar").agg(
         customers=keyed.customer_id.nunique(), orders=keyed.count(), amount=keyed.amount.sum()

@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from crmlab.errors import ContractError
 
-__all__ = ["as_table", "to_frame"]
+__all__ = ["as_arrow", "as_table", "to_frame"]
 
 
 def as_table(table: pd.DataFrame | ir.Table) -> ir.Table:

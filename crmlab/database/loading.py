@@ -1,7 +1,7 @@
 """How tables come into the customer database: checked, turned into orders and lines, and merged by key.
 
-The SQL keeps to what DuckDB and PostgreSQL share. Keys are not declared to the engine: every batch proves its own
-before it is merged, which is cheaper than an index that is asked row by row.
+The SQL is plain and the same for every engine but for the names of types. Keys are not declared to the engine: every
+batch proves its own before it is merged, which is cheaper than an index that is asked row by row.
 """
 
 from collections.abc import Mapping
@@ -36,7 +36,7 @@ class TableSource(Protocol):
     def tables(self) -> Mapping[str, pd.DataFrame]: ...
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class LoadReport:
     """What a load or refresh did.
 
@@ -56,7 +56,7 @@ class LoadReport:
         return "\n".join([self.counts.to_string(index=False), *(f"note: {note}" for note in self.notes)])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Batch:
     """Tables that keep their contracts, and what there is to say about them."""
 

@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from crmlab.database.clusters import Segments, SegmentStability
-from crmlab.database.cohorts import CohortTable
+from crmlab.database.cohorts import CALENDAR, CohortTable
 from crmlab.database.segments import ABC, RFM
 from crmlab.errors import ContractError
 from crmlab.stats import PALETTE, lorenz, top_share
@@ -370,5 +370,4 @@ def _complete(cohorts: CohortTable) -> pd.DataFrame:
 
 
 def _period_name(cohorts: CohortTable) -> Any:
-    unit = {"month": "M", "quarter": "Q", "year": "Y"}[cohorts.period]
-    return lambda start: str(pd.Period(start, freq=unit))
+    return lambda start: str(pd.Period(start, freq=CALENDAR[cohorts.period]))

@@ -19,7 +19,16 @@ from crmlab.contracts import require_columns
 from crmlab.database.frames import as_table, to_frame
 from crmlab.errors import ContractError
 
-__all__ = ["Acquisition", "PurchaseLog", "as_day", "new_customers", "read_purchases", "require_observed"]
+__all__ = [
+    "Acquisition",
+    "PurchaseLog",
+    "as_day",
+    "check_acquisition",
+    "in_words",
+    "new_customers",
+    "read_purchases",
+    "require_observed",
+]
 
 Acquisition = Literal["observed", "left_censored"]
 """Whether a customer's first row in the log is the first purchase ever, or only the first one seen."""
@@ -27,7 +36,7 @@ Acquisition = Literal["observed", "left_censored"]
 _NEEDED = ("customer_id", "date", "amount")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class PurchaseLog:
     """The purchases of a transactions table up to an observation end.
 
@@ -129,6 +138,17 @@ def new_customers(transactions: pd.DataFrame | ir.Table, *, look_back: int) -> p
     return transactions.semi_join(new, "customer_id")
 
 
+def in_words(left_out: Mapping[str, int]) -> str:
+    """What was left out, for a repr.
+
+    Examples
+    --------
+    >>> in_words({"rows of returns": 1200}), in_words({})
+    ('1,200 rows of returns', 'nothing')
+    """
+    return "; ".join(f"{count:,} {what}" for what, count in left_out.items()) or "nothing"
+
+
 def require_observed(acquisition: str, what: str) -> None:
     """Refuse a left-censored log for `what`, and name the remedy.
 
@@ -179,8 +199,9 @@ def _narrow(transactions: pd.DataFrame | ir.Table) -> ir.Table:
     require_columns(transactions, _NEEDED, "a summary of transactions")
     table = as_table(transactions[[*_NEEDED]])
     problems = []
-    if not (table.date.type().is_timestamp() or table.date.type().is_date()):
-        problems.append(f"date is of type {table.date.type()}; convert it with pandas.to_datetime")
+    date = table.date.type()
+    if not (date.is_date() or (date.is_timestamp() and date.timezone is None)):
+        problems.append(f"date is of type {date}; make it a local date without a time zone, e.g. pandas.to_datetime")
     if not table.amount.type().is_numeric():
         problems.append(f"amount is of type {table.amount.type()}; convert it to numbers")
     if problems:

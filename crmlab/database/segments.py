@@ -13,7 +13,7 @@ import pandas as pd
 
 from crmlab.contracts import require_columns
 from crmlab.database.frames import to_frame
-from crmlab.database.purchases import read_purchases
+from crmlab.database.purchases import in_words, read_purchases
 from crmlab.errors import ContractError
 
 __all__ = ["ABC", "RFM", "abc_classes", "rfm"]
@@ -21,7 +21,7 @@ __all__ = ["ABC", "RFM", "abc_classes", "rfm"]
 _MEASURES = {"days_since_last": "r", "n_orders": "f", "amount": "m"}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class RFM:
     """RFM scores of all customers, with the cut points that made them.
 
@@ -81,8 +81,7 @@ class RFM:
         lines += [f"  collapsed        {sentence}" for sentence in self.collapsed[:3]]
         if len(self.collapsed) > 3:
             lines.append(f"  collapsed        ... and {len(self.collapsed) - 3} more, see .collapsed")
-        left = "; ".join(f"{count:,} {what}" for what, count in self.left_out.items())
-        return "\n".join([*lines, f"  left out         {left or 'nothing'}"])
+        return "\n".join([*lines, f"  left out         {in_words(self.left_out)}"])
 
 
 def rfm(
@@ -209,7 +208,7 @@ def _describe_cut(rows: pd.DataFrame, measure: str, score: str, within: str, lim
     ).assign(customers=lambda cut: cut["score"].map(rows[score].value_counts()).fillna(0).astype("int64"))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ABC:
     """ABC classes: few customers who bring most, and many who bring little.
 

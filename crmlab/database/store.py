@@ -1,7 +1,7 @@
 """The customer database itself: the only module that knows which engine holds it (DuckDB)."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
@@ -137,7 +137,7 @@ class CustomerDB:
         self._require_loaded()
         return self._write("refresh", tables)
 
-    def query(self, sql: str, **params: Any) -> pd.DataFrame:
+    def query(self, sql: str, /, **params: Any) -> pd.DataFrame:
         """Answer a question put in SQL.
 
         Parameters
@@ -246,12 +246,13 @@ class CustomerDB:
         self._con.raw_sql("BEGIN TRANSACTION")
         try:
             yield
+            self._con.raw_sql("COMMIT")
         except BaseException as error:
-            self._con.raw_sql("ROLLBACK")
+            with suppress(duckdb.Error):  # a COMMIT that failed has rolled back already
+                self._con.raw_sql("ROLLBACK")
             if isinstance(error, duckdb.Error):
                 raise StoreError(f"nothing was written: {error}") from error
             raise
-        self._con.raw_sql("COMMIT")
 
 
 def _why_not_open(place: str, error: Exception) -> str:

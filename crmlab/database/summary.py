@@ -17,7 +17,7 @@ import pandas as pd
 
 from crmlab.contracts import require_columns
 from crmlab.database.frames import as_table, to_frame
-from crmlab.database.purchases import Acquisition, as_day, check_acquisition, read_purchases
+from crmlab.database.purchases import Acquisition, as_day, check_acquisition, in_words, read_purchases
 from crmlab.errors import ContractError
 
 __all__ = ["DAYS_PER_UNIT", "CustomerSummary", "TimeUnit", "customer_summary"]
@@ -31,7 +31,7 @@ _KEY = ["frequency", "recency", "T"]
 _HOLDOUT = ["frequency_holdout", "monetary_value_holdout", "duration_holdout"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class CustomerSummary:
     """One row per customer, with the definitions it was made by.
 
@@ -153,8 +153,7 @@ class CustomerSummary:
         ]
         if self.calibration_end is not None:
             lines.append("  ..._holdout      the same for purchases after the calibration end")
-        left = "; ".join(f"{count:,} {what}" for what, count in self.left_out.items())
-        return "\n".join([*lines, f"  left out         {left or 'nothing'}"])
+        return "\n".join([*lines, f"  left out         {in_words(self.left_out)}"])
 
 
 def customer_summary(

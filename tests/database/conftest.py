@@ -14,10 +14,10 @@ from crmlab.resources import course_dir, package_file
 
 
 @pytest.fixture(params=["duckdb"])
-def engine(request: pytest.FixtureRequest) -> Iterator[Callable[[pd.DataFrame], ir.Table]]:
+def engine(request: pytest.FixtureRequest) -> Iterator[Callable[..., ir.Table]]:
     """Puts a frame into a table of each engine that expressions must run on."""
     connection = {"duckdb": ibis.duckdb.connect}[request.param]()
-    yield lambda frame: connection.create_table("log", obj=as_arrow(frame), overwrite=True)
+    yield lambda frame, name="log": connection.create_table(name, obj=as_arrow(frame), overwrite=True)
     connection.disconnect()
 
 

@@ -257,3 +257,31 @@ def test_what_cannot_be_opened(tmp_path):
         CustomerDB.open(tmp_path / "nowhere" / "shop.duckdb")
     with pytest.raises(StoreError, match="no engine for 'mysql://shop'"):
         CustomerDB.open("mysql://shop")
+
+
+def test_columns_of_nothing_are_kept(shop):
+    empty = {"product_id": None, "note": None}
+    with CustomerDB.open() as db:
+        db.load({"transactions": shop["transactions"].assign(**empty)})
+        assert len(rows(db, "products")) == 0
+        assert db.query("SELECT note FROM lines")["note"].isna().all()
+        db.refresh({"transactions": shop["transactions"].assign(product_id=7, note=None)})
+        assert db.schema().set_index(["table", "column"]).loc[("lines", "product_id"), "type"] == "int64"
+
+
+def test_complete_journey_with_all_its_tables():
+    journey = load("complete_journey")
+    with CustomerDB.open() as db:
+        report = db.load(journey)
+        counts = report.counts.set_index("table_name")
+        assert counts.loc["lines", "new"] == len(journey.transactions) == 1_469_307
+        assert counts.loc["orders", "new"] == 155_848
+        assert counts.loc["customers", ["new", "referenced"]].tolist() == [801, 2469 - 801]
+        assert counts.loc["contacts", "new"] == 6589
+        assert counts.loc["responses", "new"] == 2102
+        assert "coupons: not stored, the database has no such table" in report.notes
+        summary = customer_summary(db.transactions(), time_unit="week", acquisition=journey.acquisition)
+        assert len(summary) == 2469
+        last_month = journey.transactions.query("date >= '2017-12-01'")
+        again = db.refresh({"transactions": last_month}).counts.set_index("table_name")
+        assert again.loc["lines"].tolist() == [0, 0, len(last_month), 0]

@@ -86,6 +86,12 @@ def test_wrong_types_are_collected():
     assert len(caught.value.problems) == 2
 
 
+def test_dates_with_a_time_zone_are_refused():
+    with pytest.raises(ContractError) as caught:
+        customer_summary(log().assign(date=lambda t: t["date"].dt.tz_localize("Asia/Shanghai")), time_unit="day")
+    assert "without a time zone" in caught.value.problems[0]
+
+
 def test_gaps_are_counted_by_column():
     holes = log(
         customer_id=["ann", None, "ann", "bob", "cy", "dee"],

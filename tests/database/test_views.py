@@ -3,8 +3,9 @@
 import pandas as pd
 import pytest
 
-from crmlab.database import CustomerDB, rfm
+from crmlab.database import CustomerDB, rfm, views
 from crmlab.database.frames import to_frame
+from crmlab.database.schema import TABLES
 from crmlab.errors import StoreError
 
 
@@ -28,6 +29,14 @@ def test_overview_and_rfm_agree(sample):
     assert overview["n_orders"].tolist() == scores["n_orders"].tolist()
     assert overview["amount"].tolist() == pytest.approx(scores["amount"].tolist())
     assert (pd.Timestamp("1998-06-30") - overview["last_date"]).dt.days.tolist() == scores["days_since_last"].tolist()
+
+
+def test_any_engine_gives_the_same(engine, db):
+    tables = {name: engine(to_frame(db.table(name)), name) for name in TABLES}
+    there = to_frame(views.customers_360(tables).order_by("customer_id"))
+    pd.testing.assert_frame_equal(there, to_frame(db.customers_360().order_by("customer_id")))
+    log = to_frame(views.transactions(tables["orders"], tables["lines"]).order_by("order_id", "product_id", "amount"))
+    pd.testing.assert_frame_equal(log, to_frame(db.transactions().order_by("order_id", "product_id", "amount")))
 
 
 def test_one_customers_page(db):
