@@ -1,6 +1,7 @@
 """The catalogue of chapters: what ``course.yml`` says, checked against the notebooks."""
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
@@ -58,7 +59,7 @@ class Chapter:
     introduces : tuple of (str, str)
         The terms it introduces, in English and Chinese.
     objectives : tuple of str
-        From the notebook: the first list in the first text cell that speaks of objectives.
+        What a reader can do afterwards: the first list in the notebook's first text cell.
     """
 
     id: str
@@ -262,13 +263,15 @@ def _read_parameters(
 
 
 def _objectives(cells: list[dict[str, Any]]) -> tuple[str, ...]:
-    texts = ["".join(one["source"]) for one in cells if one["cell_type"] == "markdown"]
-    text = next((one for one in texts if "objective" in one.lower()), "")
-    lines = text[text.lower().find("objective") :].splitlines()[1:]
+    """The items of the first list in the first text cell, each on one line."""
+    text = next(("".join(one["source"]) for one in cells if one["cell_type"] == "markdown"), "")
     found: list[str] = []
-    for line in map(str.strip, lines):
-        if line[:2] in ("- ", "* ") or (line[:1].isdigit() and line[1:3] in (". ", ") ")):
-            found.append(line[2:].strip())
+    for line in map(str.strip, text.splitlines()):
+        item = re.match(r"(?:[-*]|\d+[.)])\s+(.*)", line)
+        if item:
+            found.append(item[1])
         elif line and found:
+            found[-1] += f" {line}"
+        elif found:
             break
     return tuple(found)

@@ -57,7 +57,7 @@ class Reproduction:
         return not {"differs", "not recorded", "unknown"} & set(self.counts)
 
     def __repr__(self) -> str:
-        return ", ".join(f"{number} {outcome}" for outcome, number in self.counts.items()) or "no published numbers"
+        return "; ".join(f"{number} {outcome}" for outcome, number in self.counts.items()) or "no published numbers"
 
 
 def published(path: Path | None = None) -> pd.DataFrame:

@@ -21,7 +21,9 @@ def code(source: str, *tags: str) -> Any:
 
 def write_chapter(path: Path, parameters: str, *cells: Any) -> None:
     """A notebook: title, parameters cell, then the given cells (a string is code)."""
-    title = new_markdown_cell("# A chapter\n\n**Objectives**\n\n- count customers\n- draw them\n")
+    title = new_markdown_cell(
+        "# A chapter\n\nAfterwards you can\n\n- count customers,\n  all of them\n- draw them\n\n1. no"
+    )
     body = [code(one) if isinstance(one, str) else one for one in cells]
     notebook = new_notebook(cells=[title, code(parameters, "parameters"), *body])
     # a kernel that nobody has: the runner must not look for it

@@ -21,7 +21,7 @@ def test_a_chapter_is_read_from_catalogue_and_notebook(make_course: MakeCourse) 
     first, second = chapters(make_course(c11=["1"], c12=[entry | {"requires": ["11"]}]))
     assert (first.id, second.id) == ("11", "12")
     assert (second.title, second.part_title, second.minutes) == ("Chapter 12", "The first", 30)
-    assert second.objectives == ("count customers", "draw them")
+    assert second.objectives == ("count customers, all of them", "draw them")
     assert second.defaults == {"n": 3, "seed": 1}
     assert second.parameters[0].limits() == "at least 2, at most 9"
     assert second.introduces == (("recency", "最近一次购买"),)

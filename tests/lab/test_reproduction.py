@@ -81,7 +81,7 @@ def test_each_outcome(course: Path, tmp_path: Path) -> None:
     ]
     assert result.counts["reproduced"] == 3
     assert not result.ok
-    assert repr(result).startswith("3 reproduced, ")
+    assert repr(result).startswith("3 reproduced; ")
     notes = result.table.drop_duplicates("id").set_index("id")["note"]
     assert notes["P-9"] == "other n"
     assert notes["P-4"] == "a misprint"
