@@ -71,6 +71,8 @@ def _require(mapping: Mapping[str, str], found: Sequence[str]) -> None:
     proposals = {name: near for name in missing if (near := _propose(name, free))}
     message = f"the table lacks {', '.join(missing)}; it has: {_listed(found)}. Say which columns they are"
     message += f", perhaps columns={proposals}" if proposals else f": columns={{{missing[0]!r}: ...}}"
+    if "amount" in missing:
+        message += f"; instead of an amount, {UNIT_PRICE} and quantity will do"
     if sum(bool(re.fullmatch(r"[-\d./: ]+", column)) for column in found) > len(found) / 2:
         message += "; the first row looks like data: the file needs a row of column names"
     raise ContractError(message)

@@ -106,10 +106,11 @@ def online_retail_ii(paths: tuple[Path, ...], seed: int | None) -> Readers:
         twice = reading().data.query("in_both_sheets").assign(reason="the invoice is in the first sheet too")
         return pd.concat([reading().rejects, twice], ignore_index=True)
 
-    return {
-        "transactions": lambda: reading().data.query("not in_both_sheets").drop(columns="in_both_sheets"),
-        "rejects": rejects,
-    }
+    def transactions() -> pd.DataFrame:
+        once = reading().data.query("not in_both_sheets")
+        return once.drop(columns="in_both_sheets").reset_index(drop=True)
+
+    return {"transactions": transactions, "rejects": rejects}
 
 
 def _converted(archive: Path) -> Path:

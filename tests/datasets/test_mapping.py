@@ -59,12 +59,15 @@ def test_everything_wrong_with_a_mapping_is_said_at_once():
 def test_missing_columns_come_with_a_proposal():
     assert str(refusal(["Client", "OrderDate", "Total", "note"], {})) == (
         "the table lacks customer_id, date, amount; it has: 'Client', 'OrderDate', 'Total', 'note'. Say which columns "
-        "they are, perhaps columns={'customer_id': 'Client', 'date': 'OrderDate', 'amount': 'Total'}"
+        "they are, perhaps columns={'customer_id': 'Client', 'date': 'OrderDate', 'amount': 'Total'}; "
+        "instead of an amount, unit_price and quantity will do"
     )
     assert "columns={'customer_id': '客户编号', 'date': '日期', 'amount': '金额'}" in str(
         refusal(["客户编号", "日期", "金额"], {})
     )
     assert "Say which columns they are: columns={'customer_id': ...}" in str(refusal(["a", "b"], {}))
+
+    assert str(refusal(["amount", "Client", "date"], {})).endswith("perhaps columns={'customer_id': 'Client'}")
 
 
 def test_a_file_without_a_header_is_recognised():

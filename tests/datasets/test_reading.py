@@ -421,6 +421,29 @@ def test_law_accepted_and_rejected_are_the_rows_read(tmp_path, rows, copies, ret
     assert reading.report.rows_read <= len([line for line in lines[1:] if line])
 
 
+ROW = st.tuples(
+    st.sampled_from(["A", "b", "", "007"]),
+    st.sampled_from(["2024-01-31", "13/02/2024", "01/02/2024", "soon"]),
+    st.sampled_from(["1", "1,234", "1.234", "2,5", "2.5", "-3", "x"]),
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(ROW, min_size=1, max_size=8))
+def test_law_the_order_of_rows_does_not_change_how_they_are_read(rows):
+    frame = pd.DataFrame(rows, columns=["customer_id", "date", "amount"])
+
+    def outcome(table):
+        try:
+            reading = read_transactions(table)
+        except ContractError as error:
+            return type(error)
+        accounted(reading)
+        return sorted(map(str, reading.data.itertuples(index=False))), sorted(reading.rejects["reason"])
+
+    assert outcome(frame) == outcome(frame[::-1])
+
+
 VALUE = st.one_of(st.none(), st.integers(), st.floats(), st.text(max_size=5), st.booleans(), st.datetimes(), st.dates())
 
 
