@@ -180,33 +180,33 @@ def _align_ids(con: Any, frames: Mapping[str, pd.DataFrame]) -> None:
 
 def _stage(con: Any, table: Table, frame: pd.DataFrame) -> None:
     """Bring rows in as the temporary table ``in_<table>``, with the columns and types of the table they are for."""
-    own = [column.name for column in table.columns if column.name != "occurrence"]
-    extras = _bring_in(con, table, frame, own)
+    columns = _bring_in(con, (table,), frame)
     number = ""
     if "occurrence" in table.key:
-        number = ", " + _numbering([name for name in own if name in table.key], own + extras)
-    con.raw_sql(f"CREATE TEMPORARY TABLE in_{table.name} AS SELECT {_list(own + extras)}{number} FROM in_rows")
+        number = ", " + _numbering([name for name in columns if name in table.key], columns)
+    con.raw_sql(f"CREATE TEMPORARY TABLE in_{table.name} AS SELECT {_list(columns)}{number} FROM in_rows")
     con.raw_sql("DROP TABLE in_rows")
 
 
 def _stage_transactions(con: Any, frame: pd.DataFrame) -> list[str]:
     """Split the log into ``in_orders`` and ``in_lines``."""
-    head = [column.name for column in TABLES["orders"].columns]
-    rest = ["product_id", "quantity", "amount"]
-    rest += _bring_in(con, TABLES["lines"], frame, head + rest)
+    orders, lines = TABLES["orders"], TABLES["lines"]
+    columns = _bring_in(con, (orders, lines), frame)
+    head = [column.name for column in orders.columns if column.name in columns and column.name != "order_id"]
     notes = []
     if "order_id" not in frame.columns:
         con.raw_sql(f"UPDATE in_rows SET order_id = {_DERIVED_ORDER}")
         notes.append("orders: the log names none, so a customer's rows of one date are one order")
     _check_orders(con)
-    for name in ("date", "channel"):
+    for name in head[1:]:
         several = f"SELECT 1 FROM in_rows GROUP BY order_id HAVING min({name}) < max({name})"
         if count := _scalar(con, f"SELECT count(*) FROM ({several}) AS mixed"):
             notes.append(f"orders: {count:,} have lines with different values of {name}; the smallest is kept")
-    firsts = ", ".join(f"min({name}) AS {name}" for name in head[1:])
+    firsts = ", ".join(f"min({name}) AS {name}" for name in head)
     con.raw_sql(f"CREATE TEMPORARY TABLE in_orders AS SELECT order_id, {firsts} FROM in_rows GROUP BY order_id")
-    number = _numbering(["order_id", "product_id"], rest)
-    con.raw_sql(f"CREATE TEMPORARY TABLE in_lines AS SELECT order_id, {_list(rest)}, {number} FROM in_rows")
+    rest = [name for name in columns if name not in head]
+    number = _numbering(["order_id", "product_id"], ["amount", *rest])
+    con.raw_sql(f"CREATE TEMPORARY TABLE in_lines AS SELECT {_list(rest)}, {number} FROM in_rows")
     con.raw_sql("DROP TABLE in_rows")
     return notes
 
@@ -233,26 +233,30 @@ def _partial_orders(con: Any) -> list[str]:
     return []
 
 
-def _bring_in(con: Any, table: Table, frame: pd.DataFrame, own: list[str]) -> list[str]:
-    """Make ``in_rows`` of a frame, typed as in the database; return its further columns, which `table` gets too."""
+def _bring_in(con: Any, tables: tuple[Table, ...], frame: pd.DataFrame) -> list[str]:
+    """Make ``in_rows`` of a frame, typed as in the database, and return its columns.
+
+    These are the keys of `tables` (null where the frame lacks them), their other columns that the frame has, and the
+    frame's further columns, which the last table gets too. What the frame lacks is left alone in the database.
+    """
     con.create_table("in_raw", obj=as_arrow(frame), temp=True)
-    brought, wanted = _types(con, "in_raw"), _types(con, "orders", table.name)
-    extras = [name for name in brought if name not in own]
+    brought, wanted = _types(con, "in_raw"), _types(con, *(table.name for table in tables))
+    keys = {name for table in tables for name in table.key}
+    own = dict.fromkeys(column.name for table in tables for column in table.columns if column.name != "occurrence")
     problems = []
-    for name in extras:
+    for name in (name for name in brought if name not in own):
         if name not in wanted:
-            con.raw_sql(f"ALTER TABLE {table.name} ADD COLUMN {_q(name)} {brought[name]}")
+            con.raw_sql(f"ALTER TABLE {tables[-1].name} ADD COLUMN {_q(name)} {brought[name]}")
             wanted[name] = brought[name]
         elif brought[name] not in (wanted[name], *_NARROWER.get(wanted[name], ())) and frame[name].notna().any():
-            problems.append(f"{name}: {brought[name]} in the batch, {wanted[name]} in table {table.name}")
+            problems.append(f"{name}: {brought[name]} in the batch, {wanted[name]} in table {tables[-1].name}")
     if problems:
         raise ContractError("nothing was written: columns must keep their type; convert them, or load anew", problems)
-    values = [
-        f"CAST({_q(name) if name in brought else 'NULL'} AS {wanted[name]}) AS {_q(name)}" for name in own + extras
-    ]
+    columns = [name for name in dict.fromkeys([*own, *brought]) if name in brought or name in keys]
+    values = [f"CAST({_q(name) if name in brought else 'NULL'} AS {wanted[name]}) AS {_q(name)}" for name in columns]
     con.raw_sql(f"CREATE TEMPORARY TABLE in_rows AS SELECT {', '.join(values)} FROM in_raw")
     con.raw_sql("DROP TABLE in_raw")
-    return extras
+    return columns
 
 
 def _numbering(key: list[str], columns: list[str]) -> str:

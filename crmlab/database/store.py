@@ -116,9 +116,9 @@ class CustomerDB:
     def refresh(self, tables: Mapping[str, pd.DataFrame] | TableSource) -> LoadReport:
         """Bring the database up to date with a batch: all of it or, if anything is wrong or breaks off, nothing.
 
-        Rows of unknown key are added, rows of known key take over the batch's other columns, nothing is removed: the
-        same batch again changes nothing, and batches may overlap. A batch must hold *whole* orders, because equal
-        products of one order are told apart by their number only.
+        Rows of unknown key are added, rows of known key take over the other columns that the batch has, and nothing is
+        removed: the same batch again changes nothing, and batches may overlap. A batch must hold *whole* orders,
+        because equal products of one order are told apart by their number only.
 
         Parameters
         ----------

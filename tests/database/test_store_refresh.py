@@ -58,6 +58,19 @@ def test_attributes_are_updated_added_and_left_alone(db):
     assert "vip" in db.query("SELECT * FROM customers_360").columns
 
 
+def test_columns_that_a_batch_lacks_are_left_alone(db, shop):
+    before = {name: rows(db, name) for name in ROWS}
+    report = db.refresh(
+        {
+            "transactions": shop["transactions"].drop(columns=["channel", "quantity", "store_no"]),
+            "products": shop["products"][["product_id"]],
+            "campaigns": shop["campaigns"][["campaign_id"]],
+        }
+    )
+    assert report.counts["changed"].sum() == 0
+    assert {name: rows(db, name) for name in ROWS} == before
+
+
 def test_events_of_one_day_are_kept_apart_and_later_ones_added(db, shop):
     later = shop["responses"].assign(date=pd.Timestamp("2024-03-01"))
     assert counts(db.refresh({"responses": later}))["responses"] == [2, 0, 0, 0]
