@@ -1,0 +1,179 @@
+"""Every chapter keeps the chapter contract, and every chapter runs with other values and on a reader's own data.
+
+nbval runs the chapters with their defaults (``make test``); here they run with the quick values of the catalogue.
+"""
+
+import ast
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from crmlab.datasets import load
+from crmlab.lab import chapters, run
+from crmlab.lab.catalogue import Chapter
+from crmlab.lab.reproduction import published
+from crmlab.lab.results import Run
+
+CHAPTERS = chapters()
+RESERVED = {"dataset", "data", "columns", "acquisition", "engine"}
+each_chapter = pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda chapter: chapter.id)
+
+
+def cells(path: Path, kind: str, tag: str = "") -> list[nbformat.NotebookNode]:
+    notebook = nbformat.read(path, as_version=4)
+    return [c for c in notebook.cells if c.cell_type == kind and (not tag or tag in c.metadata.get("tags", []))]
+
+
+def code(path: Path) -> str:
+    return "\n".join(cell.source for cell in cells(path, "code"))
+
+
+def kept(path: Path) -> dict[str, str]:
+    """The text of the outputs that nbval compares, by cell id."""
+    return {
+        c.id: "".join(o.get("data", {}).get("text/plain", "") for o in c.outputs)
+        for c in cells(path, "code", "keep_output")
+    }
+
+
+def test_every_notebook_is_in_the_catalogue():
+    folder = CHAPTERS[0].path.parent
+    assert sorted(chapter.path for chapter in CHAPTERS) == sorted(folder.glob("*.ipynb"))
+
+
+@each_chapter
+def test_layout(chapter: Chapter):
+    notebook = nbformat.read(chapter.path, as_version=4)
+    ids = [cell.id for cell in notebook.cells]
+    assert len(ids) == len(set(ids))
+    first = notebook.cells[0].source
+    assert first.startswith(f"# {chapter.id} · {chapter.title}")
+    assert len(chapter.objectives) >= 3
+    text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    for heading in ("## Where it goes wrong", "## Exercises", "## Terms", "## Further reading", "> **Case"):
+        assert heading in text, heading
+    assert f"**Time** {chapter.minutes} minutes" in first
+
+
+@each_chapter
+def test_cells_are_short(chapter: Chapter):
+    long = {
+        c.id: n
+        for c in cells(chapter.path, "code")
+        if (n := len(c.source.splitlines())) > 20 and "checker" not in c.metadata.get("tags", [])
+    }
+    assert long == {}
+
+
+@each_chapter
+def test_every_parameter_is_used(chapter: Chapter):
+    (parameters_cell,) = cells(chapter.path, "code", "parameters")
+    others = [ast.parse(c.source) for c in cells(chapter.path, "code") if c.id != parameters_cell.id]
+    used = {node.id for tree in others for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    assert {parameter.name for parameter in chapter.parameters} <= used
+
+
+@each_chapter
+def test_quick_values_move_the_seed_and_every_number(chapter: Chapter):
+    for parameter in chapter.parameters:
+        if parameter.kind.base in ("int", "float"):
+            assert chapter.quick.get(parameter.name, parameter.default) != parameter.default, parameter.name
+
+
+@each_chapter
+def test_outputs_are_stripped_except_the_compared_ones(chapter: Chapter):
+    compared = cells(chapter.path, "code", "keep_output")
+    assert any(cell.outputs for cell in compared)
+    assert all("# NBVAL_CHECK_OUTPUT" in cell.source and cell.outputs for cell in compared)
+    others = [c for c in cells(chapter.path, "code") if "keep_output" not in c.metadata.get("tags", [])]
+    assert [cell.id for cell in others if cell.outputs or cell.execution_count] == []
+
+
+@each_chapter
+def test_exercises_are_whole(chapter: Chapter):
+    prompts = [
+        re.findall(r"\*\*(\d\d\.\d)( \(open\))?\*\*", c.source) for c in cells(chapter.path, "markdown", "exercise")
+    ]
+    asked = [pair for found in prompts for pair in found]
+    closed = {number for number, is_open in asked if not is_open}
+    assert len(closed) >= 2
+    assert len(asked) == len(closed) + 1, "one exercise is open and has a rubric"
+    source = code(chapter.path)
+    assert set(re.findall(r'@checker\("([\d.]+)"', source)) == closed
+    assert set(re.findall(r'^check\("([\d.]+)"', source, flags=re.M)) == closed
+    solutions = "\n".join(cell.source for cell in cells(chapter.path, "code", "solution"))
+    assert {f"answer_{number.replace('.', '_')}" for number in closed} == set(
+        re.findall(r"^(answer_\w+) =", solutions, flags=re.M)
+    )
+
+
+@each_chapter
+def test_terms_are_the_ones_it_introduces(chapter: Chapter):
+    (terms,) = [c.source for c in cells(chapter.path, "markdown") if c.source.startswith("## Terms")]
+    rows = [line.split("|")[1:3] for line in terms.splitlines() if line.startswith("| ")][1:]
+    english = " ".join(row[0] for row in rows)
+    chinese = " ".join(row[1] for row in rows)
+    for term, zh in chapter.introduces:
+        assert term in english, term
+        assert zh in chinese, zh
+
+
+@each_chapter
+def test_prose_types_no_result(chapter: Chapter):
+    """A result in prose comes from a variable: static text holds no percentage beyond well-known names."""
+    allowed = {"80 %", "95 %", "100 %", "20 %", "5 %"}
+    texts = [c.source for c in cells(chapter.path, "markdown")]
+    found = {match for text in texts for match in re.findall(r"\d+(?:\.\d+)? ?%", text)}
+    assert found <= allowed
+
+
+def test_titles_of_required_chapters_come_before():
+    seen: set[str] = set()
+    for chapter in CHAPTERS:
+        assert set(chapter.requires) <= seen
+        seen.add(chapter.id)
+
+
+@pytest.fixture(scope="module")
+def quick(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return run(quick=True, jobs=2, out=tmp_path_factory.mktemp("quick"))
+
+
+def test_quick_run_passes_with_every_answer_right(quick: Run):
+    assert {r.chapter: (r.status, r.message) for r in quick.results} == {c.id: ("ok", "") for c in CHAPTERS}
+    assert len(quick.checks) >= 2 * len(CHAPTERS)
+    assert quick.checks["right"].all()
+
+
+@each_chapter
+def test_other_values_give_other_results(chapter: Chapter, quick: Run):
+    executed = quick.folder / next(r.notebook for r in quick.results if r.chapter == chapter.id)
+    assert kept(executed) != kept(chapter.path)
+
+
+def test_published_ids_exist_and_none_is_left_unrecorded(quick: Run):
+    claims = quick.records[quick.records["published"] != ""]
+    numbers = published()
+    numbers = numbers[~numbers["status"].isin(["no data", "unverified"])]
+    claimed = set(zip(claims["published"], claims["chapter"], claims["name"], strict=True))
+    assert claimed == set(zip(numbers.index, numbers["chapter"], numbers["record"], strict=True))
+
+
+def test_chapters_run_on_a_readers_own_file(tmp_path: Path):
+    """Semicolons, other names, day before month, money with a sign and decimal comma: as a shop would export it."""
+    log = load("drawn_shop", seed=5).transactions
+    money = log["amount"].map(lambda a: f"{a:,.2f} €".translate(str.maketrans(",.", ".,")))
+    days = log["date"].dt.strftime("%d.%m.%Y")
+    own = log[[]].assign(Kunde="K" + log["customer_id"].astype(str), Tag=days, Summe=money)
+    file = tmp_path / "umsatz.csv"
+    own.to_csv(file, sep=";", index=False)
+    columns = {"customer_id": "Kunde", "date": "Tag", "amount": "Summe"}
+    takes = [chapter.id for chapter in CHAPTERS if chapter.own_data]
+    done = run(takes, data=str(file), columns=columns, quick=True, jobs=2, out=tmp_path / "runs")
+    assert {r.chapter: (r.status, r.message) for r in done.results} == dict.fromkeys(takes, ("ok", ""))
+    assert done.checks["right"].all()
+    active = done.records.query("chapter == '00' and name == 'active_last_period'")["value"].item()
+    last = log["date"].dt.to_period("Q").max()
+    assert active == log.loc[log["date"].dt.to_period("Q") == last, "customer_id"].nunique()
