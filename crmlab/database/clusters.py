@@ -271,7 +271,7 @@ def _paired(segments: pd.Series, outcome: pd.Series) -> tuple[np.ndarray, np.nda
 def _between(codes: np.ndarray, values: np.ndarray) -> float:
     """Raw share of the sum of squares that lies between groups."""
     centred = values - values.mean()
-    total = float(centred @ centred)
+    total = float(np.square(centred).sum())
     sizes = np.bincount(codes)
     sums = np.bincount(codes, weights=centred)
     return float((sums[sizes > 0] ** 2 / sizes[sizes > 0]).sum() / total) if total else 0.0
