@@ -4,7 +4,6 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +88,7 @@ def run(
     }
     with held(folder / _LOCK) as ours:
         if not ours:
-            raise LabError(f"{folder} is in use by another run")
+            raise LabError(f"the run in {folder} is still under way; wait for it, or run without resume")
         from crmlab.lab.execution import Execution
 
         return Execution(folder, plan, head, progress).run(selected, values, jobs)
@@ -142,28 +141,26 @@ def _obstacle(chapter: Chapter, values: Mapping[str, Any]) -> str:
 def _new_folder(out: Path) -> Path:
     """A new folder in `out`, named by the time."""
     stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
-    for number in count(1):
-        folder = out / (stamp if number == 1 else f"{stamp}-{number}")
+    folder, number = out / stamp, 1
+    while True:
         try:
             folder.mkdir(parents=True)
+            return folder
         except FileExistsError:
-            continue
-        return folder
-    raise AssertionError  # count never ends
+            number += 1
+            folder = out / f"{stamp}-{number}"
 
 
 def _unfinished(out: Path, plan: tuple[ChapterResult, ...]) -> Path | None:
-    """The newest run in `out` of the same plan that has chapters left and is not under way."""
+    """The newest run in `out` of the same plan that has chapters left."""
     for folder in newest(out):
         try:
             done = Run.read(folder).results
-        except LabError:  # it was killed before it wrote anything
+        except LabError:  # damaged, so nothing can be gone on with
             continue
         left = any(one.status in ("interrupted", "failed") for one in done)
         if left and _identity(done) == _identity(plan):
-            with held(folder / _LOCK) as free:
-                if free:
-                    return folder
+            return folder
     return None
 
 

@@ -38,6 +38,7 @@ def test_every_disagreement_is_told_at_once(make_course: MakeCourse) -> None:
         c14=[{"cell": "n = 3"}],
         c15=[{"part": 7}],
         c16=[{"file": "none.ipynb"}],
+        c17=[{"needs": "dta"}],
     )
     content = yaml.safe_load((course / "course.yml").read_text(encoding="utf-8"))
     del content["chapters"][2]["title"]
@@ -54,6 +55,7 @@ def test_every_disagreement_is_told_at_once(make_course: MakeCourse) -> None:
         "chapter 14: parameters cell: 'n = 3'",
         "chapter 15: part 7 has no title",
         "chapter 16: there is no notebook none.ipynb",
+        "chapter 17: 'needs' must be an extra of crmlab (",
     ):
         assert problem in str(error.value)
 

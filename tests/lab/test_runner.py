@@ -16,10 +16,12 @@ from nbformat.v4 import new_markdown_cell
 from crmlab.errors import LabError, ParameterError
 from crmlab.lab import Event, Run, run
 from crmlab.lab.files import held
+from crmlab.lab.runner import _new_folder
 from tests.lab.conftest import MakeCourse, code, course_maker
 
 GOOD = [
-    new_markdown_cell("## Mean\n\n$$\\bar x = \\frac{1}{n}\\sum_i x_i$$ with $n$ customers"),
+    new_markdown_cell("## Mean\n\n$$\\bar x = \\frac{1}{n}\\sum_i x_i$$ with $n$ customers\n\n$x^2^3$ is none"),
+    new_markdown_cell("\\begin{align} a &= b \\end{align}"),
     "import os, sys\nfrom crmlab.lab import check, checker, close, export, record",
     "record('n', n, unit='customers', published='X-1')\nrecord('python', sys.executable)",
     "record('folder', f'{os.path.basename(os.getcwd())}: {os.listdir()}')",
@@ -161,7 +163,8 @@ def test_pages_need_no_other_host_and_no_script(mixed: tuple[Run, list[Event]]) 
 
 def test_a_page_shows_formulas_figures_and_folded_solutions_but_no_checker(mixed: tuple[Run, list[Event]]) -> None:
     page = (mixed[0].folder / "html" / "11_chapter.html").read_text(encoding="utf-8")
-    assert page.count("<math") == 3
+    assert page.count("<math") == 4
+    assert '<code class="math">x^2^3</code>' in page
     assert "$" not in page.split("<h2>Mean")[1].split("customers")[0]
     assert page.count('src="data:image/png;base64,') == 1
     assert page.count("<details") == 1
@@ -323,9 +326,28 @@ def test_resume_needs_the_same_plan_and_a_run_that_is_not_under_way(make_course:
     assert run(out=out, course=course, parameters={"n": 4}, resume=True).folder != first.folder
     (out / "zzz").mkdir()
     (out / "zzz" / "provenance.json").write_text("damaged")
-    with held(first.folder / ".running") as free:
-        assert free
-        assert run(out=out, course=course, resume=True).folder != first.folder
+    with held(first.folder / ".running") as ours:
+        assert ours
+        with pytest.raises(LabError, match="is still under way"):
+            run(out=out, course=course, resume=True)
+    assert run(out=out, course=course, resume=True).folder == first.folder
+
+
+def test_runs_of_one_second_get_folders_of_their_own(tmp_path: Path) -> None:
+    folders = [_new_folder(tmp_path) for _ in range(5)]
+    assert len(set(folders)) == 5
+    assert folders == sorted(folders)
+
+
+def test_trouble_with_the_disk_in_one_chapter_does_not_stop_the_others(make_course: MakeCourse, tmp_path: Path) -> None:
+    def lose_a_folder(event: Event) -> None:
+        if event.kind == "start" and event.result.chapter == "11":
+            (folder,) = (tmp_path / "runs").iterdir()
+            (folder / "work" / "11_chapter").rmdir()
+
+    done = run(out=tmp_path / "runs", course=make_course(c11=["1"], c12=["1"]), progress=lose_a_folder)
+    assert [one.status for one in done.results] == ["failed", "ok"]
+    assert "FileNotFoundError" in done.results[0].message
 
 
 def test_working_files_of_a_chapter_stay_in_its_folder(make_course: MakeCourse, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil  # type: ignore[import-untyped]
 import pytest
 
-from crmlab.lab import Run, run
+from crmlab.lab import Event, Run, run
 from tests.lab.conftest import MakeCourse
 
 PATIENCE = 30  # seconds; nothing here takes so long unless it is broken
@@ -77,12 +77,9 @@ def waiting_course(make_course: MakeCourse, tmp_path: Path) -> Path:
 
 
 def start(course: Path, out: Path) -> subprocess.Popen[str]:
-    """``crmlab run`` in a process of its own, which hears signals even if this one was started deaf to them."""
+    """``crmlab run`` in a process of its own."""
     command = [sys.executable, "-m", "crmlab", "run", "--course", str(course), "--out", str(out)]
-    return subprocess.Popen(
-        command, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-    )  # fmt: skip
+    return subprocess.Popen(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
 def statuses(out: Path) -> list[str]:
@@ -90,44 +87,54 @@ def statuses(out: Path) -> list[str]:
     return [one.status for one in Run.read(folder).results]
 
 
-@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "terminate"])
-def test_an_interrupt_stops_kernels_keeps_finished_work_and_resume_goes_on(
-    waiting_course: Path, tmp_path: Path, sign: signal.Signals
-) -> None:
-    out = tmp_path / "runs"
-    with start(waiting_course, out) as runner:
-        kernels = processes(tmp_path / "pids")
-        runner.send_signal(sign)
-        output, errors = runner.communicate(timeout=PATIENCE)
-    assert runner.returncode == 130
-    assert all(map(gone, kernels))
-    assert statuses(out) == ["ok", "interrupted", "interrupted"]
-    assert "Stopped. Go on with the same command and --resume." in output
-    assert "Traceback" not in errors
-    (folder,) = out.iterdir()
-    assert {path.name for path in folder.iterdir()} == {
-        "html", "notebooks", "tables", "index.html", "provenance.json", "records.parquet",
-    }  # fmt: skip
-    assert [path.name for path in (folder / "notebooks").iterdir()] == ["11_chapter.ipynb"]
-
+def resume(course: Path, tmp_path: Path) -> None:
+    """Go on with the one interrupted run, and see that the finished chapter was not run again."""
     (tmp_path / "go").touch()
-    again = run(out=out, course=waiting_course, resume=True)
-    assert again.folder == folder.resolve()
+    again = run(out=tmp_path / "runs", course=course, resume=True)
     assert again.ok
     assert (tmp_path / "count").read_text() == "x"
     assert again.records["name"].tolist() == ["n"]
+    assert len(list((tmp_path / "runs").iterdir())) == 1
+
+
+def test_ctrl_c_stops_kernels_and_keeps_finished_work(waiting_course: Path, tmp_path: Path) -> None:
+    def interrupt(event: Event) -> None:
+        if event.result.chapter == "12" and event.cell == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        done = run(out=tmp_path / "runs", course=waiting_course, progress=interrupt)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert all(map(gone, processes(tmp_path / "pids")))
+    assert done.interrupted
+    assert not done.ok
+    assert [one.status for one in done.results] == ["ok", "interrupted", "interrupted"]
+    names = {path.name for path in done.folder.iterdir()}
+    assert names == {"html", "notebooks", "tables", "index.html", "provenance.json", "records.parquet"}
+    assert [path.name for path in (done.folder / "notebooks").iterdir()] == ["11_chapter.ipynb"]
+    resume(waiting_course, tmp_path)
+
+
+def test_the_command_ends_with_130_when_it_is_terminated(waiting_course: Path, tmp_path: Path) -> None:
+    with start(waiting_course, tmp_path / "runs") as runner:
+        kernels = processes(tmp_path / "pids")
+        runner.terminate()
+        output, errors = runner.communicate(timeout=PATIENCE)
+    assert runner.returncode == 130
+    assert all(map(gone, kernels))
+    assert statuses(tmp_path / "runs") == ["ok", "interrupted", "interrupted"]
+    assert "Stopped. Go on with the same command and --resume." in output
+    assert errors.splitlines()[0].startswith("11 Chapter 11: ok")
+    assert all("Chapter" in line for line in errors.splitlines())
 
 
 def test_a_killed_runner_leaves_no_kernel_and_can_be_resumed(waiting_course: Path, tmp_path: Path) -> None:
-    out = tmp_path / "runs"
-    with start(waiting_course, out) as runner:
+    with start(waiting_course, tmp_path / "runs") as runner:
         kernel, child = processes(tmp_path / "pids")
         runner.kill()
-    until(lambda: gone(kernel), "the kernel noticed that its runner is gone")
-    os.kill(child, signal.SIGKILL)  # what a chapter started by itself, nobody can know of any more
-    assert statuses(out) == ["ok", "interrupted", "interrupted"]
-    (tmp_path / "go").touch()
-    again = run(out=out, course=waiting_course, resume=True)
-    assert again.ok
-    assert (tmp_path / "count").read_text() == "x"
-    assert len(list(out.iterdir())) == 1
+        until(lambda: gone(kernel), "the kernel noticed that its runner is gone")
+        os.kill(child, signal.SIGKILL)  # what a chapter started by itself, nobody can know of any more
+    assert statuses(tmp_path / "runs") == ["ok", "interrupted", "interrupted"]
+    resume(waiting_course, tmp_path)
