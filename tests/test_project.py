@@ -12,6 +12,8 @@ from packaging.utils import canonicalize_name
 from rattler import MatchSpec
 
 import crmlab
+from crmlab.datasets.cards import card_names, read_card
+from crmlab.lab import chapters
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -89,6 +91,44 @@ def test_lock_has_hashes_and_no_address():
 def test_version_is_the_same_everywhere():
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
     assert crmlab.__version__ == PROJECT["version"] == citation["version"]
+
+
+def readme_table(marker: str) -> list[list[str]]:
+    """The rows of the table that follows a marker comment in the README."""
+    after = (ROOT / "README.md").read_text(encoding="utf-8").split(f"<!-- {marker}:", 1)[1]
+    rows = [line for line in after.split("\n## ", 1)[0].splitlines() if line.startswith("|")]
+    return [[field.strip() for field in row.strip("|").split("|")] for row in rows[2:]]
+
+
+def test_readme_lists_the_chapters():
+    assert readme_table("chapters") == [
+        [c.id, c.title, str(c.minutes), ", ".join(c.datasets), "yes" if c.own_data else "no"] for c in chapters()
+    ]
+
+
+def test_readme_lists_the_data_sets():
+    def source(name: str) -> str:
+        files = read_card(name).files
+        if not files:
+            return "drawn by crmlab"
+        if files[0].package:
+            return "package " + files[0].package.replace("_", "-")
+        return "download" if files[0].url else "typed in from print"
+
+    wanted = [[name, read_card(name).origin, source(name)] for name in card_names()]
+    assert [row[:3] for row in readme_table("datasets")] == wanted
+
+
+def test_readme_shows_pictures_that_exist():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    pictures = re.findall(r"!\[[^]]+\]\(([^)]+)\)", text)
+    assert pictures
+    assert [name for name in pictures if not (ROOT / name).is_file()] == []
+
+
+def test_changelog_has_an_entry_for_this_version():
+    text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert "## Unreleased" in text or f"## {crmlab.__version__}" in text
 
 
 def test_import_is_light():
