@@ -101,7 +101,7 @@ LOGS = st.lists(
 ).map(lambda rows: log([(c, pd.Timestamp("2024-01-01") + pd.Timedelta(days=d), a) for c, d, a in rows]))
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(rows=LOGS, bins=st.integers(2, 9), seed=st.integers(0, 99))
 def test_scores_rise_with_the_value_equal_values_score_equally_and_row_order_is_nothing(rows, bins, seed):
     result = rfm(rows, bins=bins)

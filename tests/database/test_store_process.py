@@ -10,7 +10,7 @@ import pytest
 from crmlab.database import CustomerDB
 from crmlab.errors import StoreError
 
-ORDERS = 100_000
+ORDERS = 30_000
 
 # A refresh that, asked to, stops for good when it enters a given function of its own.
 REFRESH = f"""
@@ -57,7 +57,7 @@ def state(path: Path) -> tuple[int, int, float, int]:
         return (*counts, money, int(db.query("SELECT max(load_id) AS n FROM loads")["n"][0]))
 
 
-@pytest.mark.parametrize("place", ["_merge", "_add_referenced", "_record", "create_view"])
+@pytest.mark.parametrize("place", ["_merge", "_record", "create_view"])
 def test_a_refresh_killed_half_way_leaves_the_old_state(path, place):
     process, word = start(REFRESH, path, place)
     assert word == "stopped"

@@ -141,7 +141,7 @@ def as_log(orders) -> pd.DataFrame:
     return pd.DataFrame(lines, columns=["customer_id", "date", "amount", "order_id", "product_id"])
 
 
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=5, deadline=None)
 @given(orders=ORDERS, data=st.data(), named=st.booleans())
 def test_overlapping_batches_in_any_order_make_what_one_load_makes(orders, data, named):
     log = as_log(orders) if named else as_log(orders).drop(columns="order_id")

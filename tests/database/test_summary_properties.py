@@ -69,7 +69,7 @@ def test_agrees_with_the_definition(rows, split, later):
         assert found[customer] == pytest.approx(values)
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(rows=ROWS, seed=st.integers(0, 99), unit=st.sampled_from(sorted(DAYS_PER_UNIT)))
 def test_order_of_rows_does_not_matter_and_the_unit_only_scales(rows, seed, unit):
     log = as_log(rows)
@@ -80,7 +80,7 @@ def test_order_of_rows_does_not_matter_and_the_unit_only_scales(rows, seed, unit
     )
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(rows=ROWS)
 def test_counts_weigh_every_customer_once(rows):
     summary = customer_summary(as_log(rows), time_unit="week")
