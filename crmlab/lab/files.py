@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import IO
@@ -32,13 +32,13 @@ def held(path: Path) -> Iterator[bool]:
     with open(path, "a+b") as file:
         try:
             _lock(file)
+            ours = True
         except OSError:
-            yield False
-            return
-        try:
-            yield True
-        finally:
-            path.unlink(missing_ok=True)
+            ours = False
+        yield ours
+    if ours:
+        with suppress(OSError):
+            path.unlink()
 
 
 def _lock(file: IO[bytes]) -> None:

@@ -186,6 +186,7 @@ class _Client(PapermillNotebookClient):
             "CRMLAB_TABLES": str(job.tables),
             "IPYTHONDIR": scratch,
             "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1"),
+            "PYTHONHASHSEED": os.environ.get("PYTHONHASHSEED", "0"),  # sets have the same order in every run
         }
 
     def run(self) -> None:

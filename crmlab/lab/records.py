@@ -8,6 +8,7 @@ import math
 import numbers
 import os
 import re
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -125,7 +126,9 @@ def _frame(name: str, table: Any) -> "pd.DataFrame":
     if isinstance(table, pd.Series):
         return table.to_frame()
     if not isinstance(table, pd.DataFrame) and hasattr(table, "to_pandas"):
-        table = table.to_pandas()
+        with warnings.catch_warnings():  # ibis asks pandas for an option that pandas will drop
+            warnings.filterwarnings("ignore", message=".*future.infer_string")
+            table = table.to_pandas()
     if not isinstance(table, pd.DataFrame):
         raise LabError(f"export {name!r}: a DataFrame, Series or ibis table is needed, not a {type(table).__name__}")
     return table

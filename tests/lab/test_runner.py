@@ -340,14 +340,16 @@ def test_runs_of_one_second_get_folders_of_their_own(tmp_path: Path) -> None:
 
 
 def test_trouble_with_the_disk_in_one_chapter_does_not_stop_the_others(make_course: MakeCourse, tmp_path: Path) -> None:
-    def lose_a_folder(event: Event) -> None:
-        if event.kind == "start" and event.result.chapter == "11":
-            (folder,) = (tmp_path / "runs").iterdir()
-            (folder / "work" / "11_chapter").rmdir()
+    def get_in_the_way(event: Event) -> None:
+        (folder,) = (tmp_path / "runs").iterdir()
+        (folder / "html" / "11_chapter.html").mkdir(exist_ok=True)  # where a page is to be
+        if event.kind == "start" and event.result.chapter == "12":
+            (folder / "work" / "12_chapter").rmdir()  # where the kernel is to start
 
-    done = run(out=tmp_path / "runs", course=make_course(c11=["1"], c12=["1"]), progress=lose_a_folder)
-    assert [one.status for one in done.results] == ["failed", "ok"]
-    assert "FileNotFoundError" in done.results[0].message
+    done = run(out=tmp_path / "runs", course=make_course(c11=["1"], c12=["1"], c13=["1"]), progress=get_in_the_way)
+    assert [one.status for one in done.results] == ["failed", "failed", "ok"]
+    assert done.results[0].message.startswith("IsADirectoryError")
+    assert done.results[1].message.startswith("FileNotFoundError")
 
 
 def test_working_files_of_a_chapter_stay_in_its_folder(make_course: MakeCourse, tmp_path: Path) -> None:
