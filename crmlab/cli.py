@@ -30,6 +30,7 @@ app = typer.Typer(
 )
 
 _WIDTH_OF_A_FILE = 200
+_WIDTH_OF_A_NAME = 24  # beside a bar; the rest of the line has room in a narrow terminal
 
 Chapters = Annotated[list[str] | None, typer.Argument(help="Ids of chapters, such as 12 13; all if none is given.")]
 Course = Annotated[Path | None, typer.Option(help="Folder with a course.yml and notebooks of your own.")]
@@ -233,7 +234,8 @@ class _Progress:
         result = event.result
         name = f"{result.chapter} {result.title}"
         if event.kind == "start":
-            self.tasks[result.chapter] = self.bars.add_task(escape(name), total=None, cell="starting")
+            short = name if len(name) <= _WIDTH_OF_A_NAME else f"{name[: _WIDTH_OF_A_NAME - 1]}…"
+            self.tasks[result.chapter] = self.bars.add_task(escape(short), total=None, cell="starting")
         elif event.kind == "cell":
             cell = f"cell {event.cell} of {event.cells}"
             self.bars.update(self.tasks[result.chapter], total=event.cells, completed=event.cell - 1, cell=cell)

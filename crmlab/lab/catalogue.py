@@ -106,6 +106,11 @@ def chapters(course: Path | None = None) -> tuple[Chapter, ...]:
     ------
     LabError
         If the catalogue and the notebooks do not agree. The message lists every problem.
+
+    Examples
+    --------
+    >>> chapters()[0].id
+    '00'
     """
     folder = course or course_dir("notebooks")
     content = _read_catalogue(folder)

@@ -67,7 +67,14 @@ def run(
     ParameterError
         If a chapter or parameter is unknown, or a value is of the wrong type or out of range. Nothing has run then.
     LabError
-        If the catalogue and the notebooks do not agree.
+        If the catalogue and the notebooks do not agree, or the run to go on with is still under way.
+
+    Examples
+    --------
+    >>> run(["12"], parameters={"segmnts": 5})
+    Traceback (most recent call last):
+        ...
+    crmlab.errors.ParameterError: no selected chapter has a parameter 'segmnts'; did you mean 'segments'?
     """
     selected = catalogue.select(catalogue.chapters(course), chapters)
     if not selected:

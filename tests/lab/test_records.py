@@ -142,6 +142,7 @@ def test_an_index_that_means_something_is_written(tmp_path: Path, monkeypatch: p
     assert (tmp_path / "tables" / "totals.csv").exists()
 
 
+@pytest.mark.filterwarnings("ignore:.*future.infer_string")  # from making the table; exporting it is quiet
 def test_an_ibis_table_is_exported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import ibis
 
