@@ -21,7 +21,7 @@ lab: $(INSTALLED)  ## Copy the chapters to crmlab-lab/ and open JupyterLab there
 	$(BIN)/crmlab lab
 
 test: $(INSTALLED) lint  ## Prove everything: style, types, structure, unit tests, notebooks
-	$(BIN)/python -m pytest --nbval-lax -n $(JOBS) --dist loadfile -q notebooks
+	CRMLAB_TABLES=$(abspath $(VENV)/nbval-tables) $(BIN)/python -m pytest --nbval-lax -n $(JOBS) --dist loadfile -q notebooks
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --doctest-modules --cov --cov-report=term crmlab tests
 
 lint: $(INSTALLED)

@@ -35,15 +35,20 @@ __all__ = [
     "PRODUCTS",
     "RESPONSES",
     "TRANSACTIONS",
+    "Acquisition",
     "Field",
     "Kind",
     "Rule",
+    "check_acquisition",
     "check_table",
     "require_columns",
     "suggest",
 ]
 
 Kind = Literal["transactions", "customers", "products", "campaigns", "contacts", "responses"]
+
+Acquisition = Literal["observed", "left_censored"]
+"""Whether a customer's first row in the log is the first purchase ever, or only the first one seen."""
 
 #: A single amount, price or quantity beyond this is taken for a slip: sums of such values lose their cents.
 LARGEST = 1e12
@@ -266,6 +271,14 @@ def _in_rows(check: str, group: pd.DataFrame, rows: int) -> str:
     shown = zip(group["index"].head(3), group["failure_case"].head(3), strict=True)
     first = ", ".join(f"row {label}" if check == "not_nullable" else f"row {label}: {value}" for label, value in shown)
     return f"{words} in {len(group):,} of {rows:,} rows (first: {first})"
+
+
+def check_acquisition(acquisition: str) -> Acquisition:
+    """Return `acquisition` if it is one of the known words, else raise ContractError."""
+    for known in get_args(Acquisition):
+        if acquisition == known:
+            return known
+    raise ContractError(f"acquisition must be one of {', '.join(get_args(Acquisition))}; got {acquisition!r}")
 
 
 def require_columns(frame: Any, names: Sequence[str], what: str) -> None:

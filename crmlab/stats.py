@@ -6,7 +6,6 @@ a notebook that wants the house style of figures calls `theme` itself.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from statistics import NormalDist
 
 import numpy as np
 import numpy.typing as npt
@@ -211,13 +210,10 @@ def proportion_interval(successes: int, n: int, level: float = 0.95) -> Interval
     if not 0 <= successes <= n or n == 0:
         raise ContractError(f"need 0 <= successes <= n and n > 0, got successes={successes}, n={n}")
     _check_level(level)
-    z2 = NormalDist().inv_cdf((1.0 + level) / 2.0) ** 2
-    share = successes / n
-    centre = (share + z2 / (2 * n)) / (1 + z2 / n)
-    half = (z2 * (share * (1 - share) / n + z2 / (4 * n * n))) ** 0.5 / (1 + z2 / n)
-    low = 0.0 if successes == 0 else centre - half
-    high = 1.0 if successes == n else centre + half
-    return Interval(share, low, high, level)
+    from scipy.stats import binomtest
+
+    interval = binomtest(successes, n).proportion_ci(level, method="wilson")
+    return Interval(successes / n, float(interval.low), float(interval.high), level)
 
 
 def theme() -> None:

@@ -8,8 +8,9 @@ from typing import Literal, get_args
 import ibis.expr.types as ir
 import pandas as pd
 
+from crmlab.contracts import Acquisition
 from crmlab.database.frames import to_frame
-from crmlab.database.purchases import Acquisition, in_words, read_purchases, require_observed
+from crmlab.database.purchases import in_words, read_purchases, require_observed
 from crmlab.errors import ContractError
 
 __all__ = ["CALENDAR", "CohortTable", "Period", "cohort_table"]

@@ -9,7 +9,7 @@ import pandas as pd
 
 from crmlab.database.clusters import Segments, SegmentStability
 from crmlab.database.cohorts import CALENDAR, CohortTable
-from crmlab.database.segments import ABC, RFM
+from crmlab.database.segments import RFM
 from crmlab.errors import ContractError
 from crmlab.stats import PALETTE, lorenz, top_share
 
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 __all__ = [
-    "plot_abc",
     "plot_cohort_layers",
     "plot_cohorts",
     "plot_lorenz",
@@ -63,31 +62,6 @@ def plot_lorenz(
     ax.set(xlabel="share of customers, the smallest first", ylabel="share of value", xlim=(0, 1), ylim=(0, 1))
     _percent(ax, "xy")
     ax.legend(loc="upper left")
-    return ax
-
-
-def plot_abc(classes: ABC, *, ax: "Axes | None" = None) -> "Axes":
-    """Share of customers beside share of value, class by class.
-
-    Parameters
-    ----------
-    classes : ABC
-        From `abc_classes`.
-    ax : matplotlib Axes, optional
-
-    Returns
-    -------
-    matplotlib Axes
-    """
-    ax = _axes(ax)
-    summary = classes.summary
-    places = np.arange(len(summary))
-    for shift, column, colour in ((-0.2, "share_customers", PALETTE[6]), (0.2, "share_value", PALETTE[0])):
-        bars = ax.bar(places + shift, summary[column], width=0.38, color=colour, label=column.replace("_", " of "))
-        ax.bar_label(bars, labels=[f"{share:.0%}" for share in summary[column]])
-    ax.set(xlabel="class", ylabel="share of all", xticks=places, xticklabels=summary["abc_class"])
-    _percent(ax, "y")
-    ax.legend()
     return ax
 
 

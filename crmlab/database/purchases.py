@@ -9,29 +9,24 @@ import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Literal, get_args
+from typing import Any
 
 import ibis
 import ibis.expr.types as ir
 import pandas as pd
 
-from crmlab.contracts import require_columns
+from crmlab.contracts import check_acquisition, require_columns
 from crmlab.database.frames import as_table, to_frame
 from crmlab.errors import ContractError
 
 __all__ = [
-    "Acquisition",
     "PurchaseLog",
     "as_day",
-    "check_acquisition",
     "in_words",
     "new_customers",
     "read_purchases",
     "require_observed",
 ]
-
-Acquisition = Literal["observed", "left_censored"]
-"""Whether a customer's first row in the log is the first purchase ever, or only the first one seen."""
 
 _NEEDED = ("customer_id", "date", "amount")
 
@@ -167,14 +162,6 @@ def require_observed(acquisition: str, what: str) -> None:
             "the middle of its customers' lives, so the first row of a customer is not the first purchase. Keep only "
             "new customers with new_customers(transactions, look_back=...) and pass acquisition='observed'"
         )
-
-
-def check_acquisition(acquisition: str) -> Acquisition:
-    """Return `acquisition` if it is one of the known words, else raise ContractError."""
-    for known in get_args(Acquisition):
-        if acquisition == known:
-            return known
-    raise ContractError(f"acquisition must be one of {', '.join(get_args(Acquisition))}; got {acquisition!r}")
 
 
 def as_day(value: Any, name: str) -> dt.date:

@@ -15,9 +15,9 @@ import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
 
-from crmlab.contracts import require_columns
+from crmlab.contracts import Acquisition, check_acquisition, require_columns
 from crmlab.database.frames import as_table, to_frame
-from crmlab.database.purchases import Acquisition, as_day, check_acquisition, in_words, read_purchases
+from crmlab.database.purchases import as_day, in_words, read_purchases
 from crmlab.errors import ContractError
 
 __all__ = ["DAYS_PER_UNIT", "CustomerSummary", "TimeUnit", "customer_summary"]

@@ -7,12 +7,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-from crmlab.contracts import suggest
+from crmlab.contracts import Acquisition, suggest
 from crmlab.errors import DataUnavailableError
 from crmlab.resources import course_dir, package_file
 
 Origin = Literal["real", "contested", "simulated", "yours"]
-Acquisition = Literal["observed", "left_censored"]
 
 
 @dataclass(frozen=True)

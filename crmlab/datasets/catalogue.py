@@ -4,13 +4,13 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, get_args
+from typing import Any
 
 import pandas as pd
 
+from crmlab.contracts import Acquisition, check_acquisition
 from crmlab.datasets import download
 from crmlab.datasets.cards import (
-    Acquisition,
     Card,
     Column,
     Origin,
@@ -231,8 +231,7 @@ def source(
     """
     if not data:
         return load(dataset, seed=seed)
-    if acquisition not in get_args(Acquisition):
-        raise ContractError(f"acquisition={acquisition!r} is not one of {', '.join(get_args(Acquisition))}")
+    check_acquisition(acquisition)
     names = dict(columns or {})
     options: dict[str, Any] = {name: names.pop(name) for name in _READING_OPTIONS if name in names}
     reading = read_transactions(data, names, **options)

@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from crmlab.database import abc_classes, cohort_table, kmeans_segments, plots, rfm, segment_stability
+from crmlab.database import cohort_table, kmeans_segments, plots, rfm, segment_stability
 from crmlab.datasets import load
 from crmlab.errors import ContractError
 
@@ -56,13 +56,6 @@ def test_lorenz_states_the_top_share(ax, scores):
     assert labels[0].startswith("first: the top 20% hold 6")
     assert np.asarray(ax.lines[0].get_ydata())[-1] == pytest.approx(1)
     assert legend(plots.plot_lorenz(values))[0].startswith("customers: the top 20%")
-
-
-def test_abc_shows_both_shares(ax, scores):
-    classes = abc_classes(scores.table)
-    plots.plot_abc(classes, ax=ax)
-    assert heights(ax) == pytest.approx([*classes.summary["share_customers"], *classes.summary["share_value"]])
-    assert [label.get_text() for label in ax.get_xticklabels()] == ["A", "B", "C"]
 
 
 def test_rfm_heatmap_counts_customers(ax, scores):

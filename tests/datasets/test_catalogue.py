@@ -128,7 +128,7 @@ def test_source_takes_reading_options_among_the_columns(tmp_path):
 
 
 def test_source_refuses_what_it_cannot_use(tmp_path, own_file):
-    with pytest.raises(ContractError, match="acquisition='new' is not one of observed, left_censored"):
+    with pytest.raises(ContractError, match="acquisition must be one of observed, left_censored; got 'new'"):
         data.source("cdnow", data=str(own_file), columns=NAMES, acquisition="new")  # type: ignore[arg-type]
     path = tmp_path / "none.csv"
     path.write_text("customer_id,date,amount\n1,soon,5\n", encoding="utf-8")
