@@ -111,7 +111,7 @@ def _page(title: str, body: str) -> str:
 
 @cache
 def _code_style() -> str:
-    from pygments.formatters import HtmlFormatter  # type: ignore[import-untyped]
+    from pygments.formatters import HtmlFormatter
 
     return str(HtmlFormatter(style="default").get_style_defs(".highlight"))
 
