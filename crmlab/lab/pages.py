@@ -37,6 +37,7 @@ def write_chapter(notebook: Path, page: Path, title: str) -> None:
     """Write an executed notebook as one HTML page."""
     node = nbformat.read(notebook, as_version=4)
     for cell in node.cells:
+        cell.source = cell.source.removeprefix("# NBVAL_CHECK_OUTPUT\n")
         for output in cell.get("outputs", ()):
             _formula_as_html(output.get("data", {}))
     exporter = _Exporter(raw_template=_TEMPLATE, exclude_input_prompt=True, exclude_output_prompt=True)
@@ -54,7 +55,11 @@ def write_index(run: Run, head: Mapping[str, Any]) -> None:
         f'<p class="soft">{escape(versions + quick)}. <a href="provenance.json">Provenance</a></p>',
         _table(["Chapter", "Status", "Seconds", "Notebook"], [_chapter_row(one) for one in run.results]),
         *_section("Tables to take home", ["File"], [[_link(f"tables/{one.name}", one.name)] for one in run.tables]),
-        *_section("Exercises", ["Exercise", "Right"], [_cells(one.id, one.right) for one in run.checks.itertuples()]),
+        *_section(
+            "Exercises",
+            ["Exercise", "Answer"],
+            [_cells(one.id, "right" if one.right else "not yet") for one in run.checks.itertuples()],
+        ),
         *_section("Records", ["Chapter", "Name", "Value", "Unit", "Published"], _record_rows(run)),
         *_section("Parameters", ["Chapter", "Parameter", "Value"], [_cells(*one) for one in parameters]),
     ]
