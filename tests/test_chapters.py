@@ -6,15 +6,18 @@ nbval runs the chapters with their defaults (``make test``); here they run with 
 import ast
 import re
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import nbformat
 import pytest
+from playwright.sync_api import sync_playwright
 
 from crmlab.datasets import load
 from crmlab.lab import chapters, run
 from crmlab.lab.catalogue import Chapter
 from crmlab.lab.reproduction import published
 from crmlab.lab.results import Run
+from tests.conftest import require
 
 CHAPTERS = chapters()
 RESERVED = {"dataset", "data", "columns", "acquisition", "engine"}
@@ -159,6 +162,34 @@ def test_published_ids_exist_and_none_is_left_unrecorded(quick: Run):
     numbers = numbers[~numbers["status"].isin(["no data", "unverified"])]
     claimed = set(zip(claims["published"], claims["chapter"], claims["name"], strict=True))
     assert claimed == set(zip(numbers.index, numbers["chapter"], numbers["record"], strict=True))
+
+
+@pytest.mark.parametrize("width", [1280, 390], ids=["desk", "phone"])
+def test_pages_stand_alone_in_a_browser(quick: Run, width: int):
+    """Every page opens without a request beyond this disk, without an error, without a sideways scroll of the text."""
+    chromium = require("chromium", "chromium-browser", "google-chrome", install="apt-get install chromium")
+    pages = [quick.folder / "index.html", *(quick.folder / result.html for result in quick.results)]
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
+        page = browser.new_page(viewport={"width": width, "height": 900})
+        asked: list[str] = []
+        complaints: list[str] = []
+        page.on("request", lambda request: asked.append(request.url))
+        page.on("console", lambda message: complaints.append(message.text))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        for path in pages:
+            page.goto(path.as_uri())
+            assert page.evaluate("document.documentElement.scrollWidth") <= width, path.name
+            assert page.evaluate("[...document.images].every(image => image.naturalWidth > 0)"), path.name
+            formulas = page.evaluate(
+                "[...document.querySelectorAll('math')].map(m => m.getBoundingClientRect().height)"
+            )
+            assert all(height > 5 for height in formulas), path.name
+            links = page.evaluate("[...document.links].map(link => link.href).filter(href => href.startsWith('file:'))")
+            assert [href for href in links if not Path(unquote(urlsplit(href).path)).exists()] == []
+        browser.close()
+    assert complaints == []
+    assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
 
 
 def test_chapters_run_on_a_readers_own_file(tmp_path: Path):
