@@ -157,7 +157,7 @@ def _from_text(name: str, content: bytes, encoding: str | None) -> RawTable:
         raise ContractError("this is no table: it is not text")
     text = re.sub(r"^\s*sep=.\s*\n|^[\r\n]+", "", text, count=1)  # Excel may say the delimiter in a line of its own
     delimiter = _trying("delimited text", lambda: guess_delimiter(text[:_SAMPLE]))
-    stream = io.StringIO(text, newline="")
+    stream = io.StringIO(text[:_SAMPLE], newline="")
     header = next(csv.reader(stream, delimiter=delimiter))
     if len(header) < 2:
         raise ContractError(
@@ -165,7 +165,7 @@ def _from_text(name: str, content: bytes, encoding: str | None) -> RawTable:
             "the columns of a text file are separated by comma, semicolon, tab or |"
         )
     columns, more = _column_names(header)
-    frame, damaged = _parse_rows(stream.read(), delimiter, columns)
+    frame, damaged = _parse_rows(text[stream.tell() :], delimiter, columns)
     if frame.empty:
         raise ContractError(f"there is a header but no row of data; columns: {', '.join(map(repr, columns))}")
     return RawTable(name, frame, damaged, encoding, DELIMITERS[delimiter], (*notes, *more))

@@ -10,12 +10,14 @@ import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
-from typing import Any, Literal
+from datetime import datetime, timedelta
+from typing import Literal
 from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from crmlab.errors import ContractError
 
@@ -37,17 +39,16 @@ def _no_reasons(raw: pd.Series) -> pd.Series:
     return pd.Series("", index=raw.index, dtype="str")
 
 
-def _texts(raw: pd.Series) -> tuple[np.ndarray, list[str]]:
-    """Codes into the distinct values of a column written as text; code -1 where the value is missing."""
-    codes, distinct = pd.factorize(raw)
-    texts = [str(pd.Timestamp(value)) if isinstance(value, date) else str(value).strip() for value in distinct]
-    missing = np.array([text.lower() in MISSING for text in texts], dtype=bool)
-    return np.where((codes >= 0) & ~np.append(missing, True)[codes], codes, -1), texts
+def _texts(raw: pd.Series) -> pd.Series:
+    """A column as text without outer blanks, missing where it holds nothing."""
+    texts = raw if isinstance(raw.dtype, pd.StringDtype) else raw.map(str, na_action="ignore")
+    texts = texts.astype("str").str.strip()
+    return texts.mask(texts.str.lower().isin(MISSING))
 
 
-def _spread(raw: pd.Series, codes: np.ndarray, values: list, dtype: str) -> pd.Series:
+def _spread(raw: pd.Series, codes: np.ndarray, values: Sequence[object], dtype: str) -> pd.Series:
     """Values of the distinct texts, spread over the column's rows; missing where the code is -1."""
-    distinct = pd.Series(np.array([*values, None], dtype=object)).astype(dtype)  # type: ignore[call-overload]
+    distinct = pd.Series([*values, None], dtype=object).astype(dtype)  # type: ignore[call-overload]
     return pd.Series(distinct.array.take(codes), index=raw.index)
 
 
@@ -67,13 +68,12 @@ def parse_ids(raw: pd.Series) -> Parsed:
         return Parsed(raw, _no_reasons(raw))
     if pd.api.types.is_float_dtype(raw):
         return _float_ids(raw)
-    codes, texts = _texts(raw)
-    used = [text for text in texts if text.lower() not in MISSING]
-    notes: tuple[str, ...] = ()
-    if used and all(re.fullmatch(r"\d+\.0", text) for text in used):
-        texts = [text.removesuffix(".0") for text in texts]
-        notes = (f"{raw.name!r} was written with a decimal part (like {used[0]}); the '.0' was taken off",)
-    return Parsed(_spread(raw, codes, texts, "str"), _no_reasons(raw), notes)
+    texts = _texts(raw)
+    used = texts.dropna()
+    if used.empty or not used.str.fullmatch(r"\d+\.0").all():
+        return Parsed(texts, _no_reasons(raw))
+    note = f"{raw.name!r} was written with a decimal part (like {used.iloc[0]}); the '.0' was taken off"
+    return Parsed(texts.str.removesuffix(".0"), _no_reasons(raw), (note,))
 
 
 def _float_ids(raw: pd.Series) -> Parsed:
@@ -96,6 +96,7 @@ _MONEY = re.compile(
     r"(?P<close>\))?",
     re.IGNORECASE,
 )
+_PLAIN = r"[-+]?\d+(?:\.(?:\d{1,2}|\d{4,}))?"  # a number that needs no decision; three decimals might be thousands
 _INFINITE = {"inf": np.inf, "+inf": np.inf, "-inf": -np.inf, "infinity": np.inf, "-infinity": -np.inf}
 
 
@@ -148,7 +149,10 @@ def parse_numbers(raw: pd.Series) -> Parsed:
     """
     if pd.api.types.is_numeric_dtype(raw) and not pd.api.types.is_bool_dtype(raw):
         return Parsed(raw.astype("float64"), _no_reasons(raw))
-    codes, texts = _texts(raw)
+    written = _texts(raw)
+    if written.dropna().str.fullmatch(_PLAIN).all():
+        return Parsed(written.astype("float64"), _no_reasons(raw))
+    codes, texts = pd.factorize(written)
     numbers = [_read_number(text) for text in texts]
     mark, notes = _decide_mark(str(raw.name), dict(zip(texts, numbers, strict=True)))
     values: list[float | None] = []
@@ -182,13 +186,16 @@ def _decide_mark(column: str, numbers: Mapping[str, _Number]) -> tuple[str, tupl
 
 # dates ---------------------------------------------------------------------------------------------------------------
 
-_CLOCK = (
-    r"(?:[T ,]\s*(?P<H>\d{1,2}):(?P<M>\d{2})(?::(?P<S>\d{2})(?:[.,](?P<f>\d{1,9}))?)?\s*(?:(?P<half>[AP])\.?M\.?)?)?"
-    r"\s*(?P<zone>Z|UTC|GMT|[+-]\d{2}(?::?\d{2})?)?"
+_CLOCK = re.compile(
+    r"(?:[T ,]\s*(?P<H>[01]?\d|2[0-3]):(?P<M>[0-5]\d)(?::(?P<S>[0-5]\d)(?:[.,](?P<f>\d{1,9}))?)?"
+    r"\s*(?:(?P<half>[AP])\.?M\.?)?)?\s*(?P<zone>Z|UTC|GMT|[+-](?:[01]\d|2[0-3])(?::?[0-5]\d)?)?",
+    re.IGNORECASE,
 )
+#: Where the clock begins; a column has few days and few times of day, but many moments, so the two are read apart.
+_SPLIT = r"(?is)^(?P<day>.*?)(?P<clock>(?:[T ,]\s*\d{1,2}:\d|\s*(?:Z|UTC|GMT|[+-]\d{2}:\d{2})$).*)?$"
 _DAY_FORMS = [
-    re.compile(day + _CLOCK, re.IGNORECASE)
-    for day in (
+    re.compile(form, re.IGNORECASE)
+    for form in (
         r"(?P<y>\d{4})(?P<by>[-/.])(?P<m>\d{1,2})(?P=by)(?P<d>\d{1,2})",
         r"(?P<y>\d{4})(?P<m>\d{2})(?P<d>\d{2})",
         r"(?P<y>\d{4})年(?P<m>\d{1,2})月(?P<d>\d{1,2})日",
@@ -197,60 +204,54 @@ _DAY_FORMS = [
         r"(?P<m>[A-Z]{3,9})\.? (?P<d>\d{1,2}),? (?P<y>\d{4})",
     )
 ]
-_SHORT_YEAR = re.compile(r"\d{1,2}([-/.])\d{1,2}\1\d{2}(?!\d)")
-_MONTHS = {"jan": 1, "feb": 2, "mar": 3, "apr": 4, "may": 5, "jun": 6}
-_MONTHS |= {"jul": 7, "aug": 8, "sep": 9, "oct": 10, "nov": 11, "dec": 12}
+_SHORT_YEAR = re.compile(r"\d{1,2}([-/.])\d{1,2}\1\d{2}")
+_MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
 _ORDERS: dict[DateOrder, str] = {"DMY": "day/month/year", "MDY": "month/day/year", "YMD": "year/month/day"}
 
 
-_Groups = Mapping[str, Any]
-
-
-def _read_date(text: str) -> dict[DateOrder, datetime]:
-    """What a text can mean: order of day, month and year to the moment, for each order that gives a real date."""
-    plain = unicodedata.normalize("NFKC", text).strip()
-    match = next(filter(None, (form.fullmatch(plain) for form in _DAY_FORMS)), None)
+def _read_day(text: str) -> dict[DateOrder, datetime]:
+    """What a text can mean: order of day, month and year to the day, for each order that gives a real one."""
+    match = next(filter(None, (form.fullmatch(text) for form in _DAY_FORMS)), None)
     if match is None:
         return {}
     part = match.groupdict()
-    if "a" in part:
-        moments = {order: _moment(part, *_in_order(part, order)) for order in _ORDERS}
-        return {order: moment for order, moment in moments.items() if moment is not None}
-    moment = _moment(part, part["y"], part["m"], part["d"])
-    return {} if moment is None else dict.fromkeys(_ORDERS, moment)
+    days = {}
+    for order in _ORDERS:
+        named = dict(zip(order, (part["a"], part["b"], part["c"]), strict=True)) if "a" in part else {}
+        named = named or {"Y": part["y"], "M": part["m"], "D": part["d"]}
+        if (day := _day(named["Y"], named["M"], named["D"])) is not None:
+            days[order] = day
+    return days
 
 
-def _in_order(part: _Groups, order: DateOrder) -> tuple[str, str, str]:
-    """Year, month and day of a date that is written in three plain numbers."""
-    named = dict(zip(order, (part["a"], part["b"], part["c"]), strict=True))
-    year = named["Y"]
+def _day(year: str, month: str, day: str) -> datetime | None:
     if len(year) == 2:
         year = f"{'20' if year < '69' else '19'}{year}"
-    return year, named["M"], named["D"]
-
-
-def _moment(part: _Groups, year: str, month: str, day: str) -> datetime | None:
-    """The moment that the parts of a text name, None when there is no such moment."""
     if len(year) != 4 or len(day) > 2:
         return None
-    months = int(month) if month.isdigit() else _MONTHS.get(month[:3].lower(), 0)
-    hour = int(part["H"] or 0)
-    if part["half"]:
-        hour = hour % 12 + 12 * (part["half"].upper() == "P") if 1 <= hour <= 12 else 99
-    clock = hour, int(part["M"] or 0), int(part["S"] or 0), int((part["f"] or "0").ljust(6, "0")[:6])
     try:
-        return datetime(int(year), months, int(day), *clock, _zone(part["zone"]))
+        return datetime(int(year), int(month) if month.isdigit() else _MONTHS.index(month[:3].lower()) + 1, int(day))
     except ValueError:
         return None
 
 
-def _zone(written: str | None) -> tzinfo | None:
-    if not written:
-        return None
-    if written[0] not in "+-":
-        return UTC
-    hours, minutes = int(written[1:3]), int(written[-2:]) if len(written) > 3 else 0
-    return timezone((1 if written[0] == "+" else -1) * timedelta(hours=hours, minutes=minutes))
+def _read_clock(text: str) -> tuple[timedelta | None, timedelta | None]:
+    """Time since midnight, None when there is no such time; and the offset from UTC, None when none is written."""
+    match = _CLOCK.fullmatch(text)
+    if match is None or (match["half"] and not 1 <= int(match["H"]) <= 12):
+        return None, None
+    hour, minute, second = (int(match[name] or 0) for name in "HMS")
+    if match["half"]:
+        hour = hour % 12 + 12 * (match["half"].upper() == "P")
+    fraction = int((match["f"] or "0").ljust(6, "0")[:6])
+    return timedelta(0, second, fraction, 0, minute, hour), _offset(match["zone"])
+
+
+def _offset(zone: str | None) -> timedelta | None:
+    if zone is None or zone[0] not in "+-":
+        return timedelta(0) if zone else None
+    hours, minutes = int(zone[1:3]), int(zone[-2:]) if len(zone) > 3 else 0
+    return (1 if zone[0] == "+" else -1) * timedelta(hours=hours, minutes=minutes)
 
 
 def parse_dates(raw: pd.Series, order: DateOrder | None = None, time_zone: str | None = None) -> tuple[Parsed, str]:
@@ -273,23 +274,33 @@ def parse_dates(raw: pd.Series, order: DateOrder | None = None, time_zone: str |
     zone = _zone_info(time_zone)
     if pd.api.types.is_datetime64_any_dtype(raw):
         return _stamps(raw, zone), ""
-    codes, texts = _texts(raw)
+    texts = _texts(raw).str.normalize("NFKC").str.strip()
     if pd.api.types.is_float_dtype(raw):
-        texts = [text.removesuffix(".0") for text in texts]
-    readings = [_read_date(text) for text in texts]
-    decided = order or _decide_order(str(raw.name), texts, readings)
-    moments = [reading.get(decided) for reading in readings]
-    unread = f"is not a date in the order {_ORDERS[order]}" if order else "is not a date"
-    reasons = ["" if moment else unread for moment in moments]
+        texts = texts.str.removesuffix(".0")
+    parts = pc.extract_regex(pa.array(texts, pa.large_string()), _SPLIT)
+    day_codes, day_texts = pd.factorize(pc.struct_field(parts, "day").to_pandas())
+    clock_codes, clock_texts = pd.factorize(pc.struct_field(parts, "clock").to_pandas())
+    readings, clocks = [_read_day(text) for text in day_texts], [_read_clock(text) for text in clock_texts]
+    decided = order or _decide_order(str(raw.name), list(day_texts), readings)
+    days = _spread(raw, day_codes, [reading.get(decided) for reading in readings], "datetime64[us]")
+    values = days + _spread(raw, clock_codes, [time for time, _ in clocks], "timedelta64[us]")
     notes = []
-    if any(moment is not None and moment.tzinfo for moment in moments):
+    if any(offset is not None for _, offset in clocks):
+        offsets = _spread(raw, clock_codes, [offset for _, offset in clocks], "timedelta64[us]")
+        values = _shift(values, offsets, zone) if zone else values
         notes.append(_zone_note(str(raw.name), time_zone))
-    if any(_SHORT_YEAR.match(text) for text in texts):
+    if any(_SHORT_YEAR.fullmatch(text) for text in day_texts):
         notes.append(f"{raw.name!r} has years of two digits; they were read as 1969 to 2068")
+    unread = f"is not a date in the order {_ORDERS[order]}" if order else "is not a date"
+    reasons = _no_reasons(raw).mask(values.isna() & texts.notna(), unread)
     mattered = any(len(reading) < 3 or len(set(reading.values())) > 1 for reading in readings if reading)
-    values = _spread(raw, codes, [_local(moment, zone) for moment in moments], "datetime64[us]")
-    parsed = Parsed(values, _spread(raw, codes, reasons, "str").fillna(""), tuple(notes))
-    return parsed, decided if mattered else ""
+    return Parsed(values, reasons, tuple(notes)), decided if mattered else ""
+
+
+def _shift(moments: pd.Series, offsets: pd.Series, zone: ZoneInfo) -> pd.Series:
+    """Local times with an offset as local times of a zone; those without one stay."""
+    there = (moments - offsets).dt.tz_localize("UTC").dt.tz_convert(zone).dt.tz_localize(None)
+    return moments.where(offsets.isna(), there)
 
 
 def _decide_order(column: str, texts: Sequence[str], readings: Sequence[dict[DateOrder, datetime]]) -> DateOrder:
@@ -331,14 +342,6 @@ def _stamps(raw: pd.Series, zone: ZoneInfo | None) -> Parsed:
         notes = (_zone_note(str(raw.name), str(zone) if zone else None),)
         raw = (raw.dt.tz_convert(zone) if zone else raw).dt.tz_localize(None)
     return Parsed(raw.astype("datetime64[us]"), _no_reasons(raw), notes)
-
-
-def _local(moment: datetime | None, zone: ZoneInfo | None) -> datetime | None:
-    if moment is None or moment.tzinfo is None:
-        return moment
-    with contextlib.suppress(OverflowError):  # the first or last day of all time
-        moment = moment.astimezone(zone) if zone else moment
-    return moment.replace(tzinfo=None)
 
 
 def _zone_note(column: str, time_zone: str | None) -> str:
