@@ -1,5 +1,8 @@
 """Comparisons for checkers: each returns None if the answer is right, else a hint."""
 
+import math
+import warnings
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -113,8 +116,11 @@ def same_table(answer: Any, expected: pd.DataFrame | pd.Series, *, rel: float = 
         return f"the columns should be {', '.join(map(str, right.columns))}; the answer is {' and '.join(wrong)}"
     if len(given) != len(right):
         return f"{len(right):,} rows are expected, not {len(given):,}: {hint}"
-    given, right = _ordered(given[right.columns], right), _ordered(right, right)
-    differing = [repr(name) for name in right.columns if not _equal_columns(given[name], right[name], rel)]
+    columns = list(right.columns)
+    # in an order that depends on values only: exact columns first, floating-point ones last
+    by = [*right.select_dtypes(exclude=np.floating), *right.select_dtypes(np.floating)]
+    given, right = (one[by].astype(object).map(_key).sort_values(by) for one in (given, right))
+    differing = [repr(name) for name in columns if not all(map(partial(_equal, rel), given[name], right[name]))]
     return f"values differ in {', '.join(differing)}: {hint}" if differing else None
 
 
@@ -153,35 +159,33 @@ def _kind(elements: set[Any]) -> str:
     return ", ".join(sorted({type(one).__name__ for one in elements}))
 
 
+def as_frame(table: Any) -> pd.DataFrame | None:
+    """A DataFrame, Series or ibis table as a frame; None if it is none of these."""
+    if isinstance(table, pd.Series):
+        return table.to_frame()
+    if not isinstance(table, pd.DataFrame) and hasattr(table, "to_pandas"):
+        with warnings.catch_warnings():  # ibis asks pandas for an option that pandas will drop
+            warnings.filterwarnings("ignore", message=".*future.infer_string")
+            table = table.to_pandas()
+    return table if isinstance(table, pd.DataFrame) else None
+
+
 def _flat(table: Any) -> pd.DataFrame | None:
     """A frame whose index says nothing, or None if `table` is no table."""
-    if isinstance(table, pd.Series):
-        table = table.to_frame()
-    if not isinstance(table, pd.DataFrame):
-        table = table.to_pandas() if hasattr(table, "to_pandas") else None
-    if not isinstance(table, pd.DataFrame):
+    frame = as_frame(table)
+    if frame is None:
         return None
-    rows_only = table.index.nlevels == 1 and table.index.name is None and pd.api.types.is_integer_dtype(table.index)
-    return table.reset_index(drop=rows_only)
+    rows_only = frame.index.nlevels == 1 and frame.index.name is None and pd.api.types.is_integer_dtype(frame.index)
+    return frame.reset_index(drop=rows_only)
 
 
-def _ordered(frame: pd.DataFrame, pattern: pd.DataFrame) -> pd.DataFrame:
-    """Rows in an order that depends on values only: exact columns first, floating-point ones last."""
-    floats = [name for name in pattern.columns if pd.api.types.is_float_dtype(pattern[name])]
-    by = [name for name in pattern.columns if name not in floats] + floats
-    keys = pd.DataFrame({name: frame[name].astype(object).map(_sortable) for name in by})
-    return frame.loc[keys.sort_values(by).index] if by else frame
+def _key(value: Any) -> tuple[int, Any]:
+    """A value as something that sorts and compares beside any other: numbers, then texts, then what is missing."""
+    if pd.isna(value):
+        return 2, ""
+    return (0, float(value)) if isinstance(value, int | float | np.number) else (1, str(value))
 
 
-def _sortable(value: Any) -> tuple[int, Any]:
-    missing = pd.isna(value)
-    number = isinstance(value, int | float | np.number) and not missing
-    return (2, "") if missing else (0, float(value)) if number else (1, str(value))
-
-
-def _equal_columns(given: pd.Series, right: pd.Series, rel: float) -> bool:
-    a, b = given.astype(object).map(_sortable), right.astype(object).map(_sortable)
-    for (kind_a, x), (kind_b, y) in zip(a, b, strict=True):
-        if kind_a != kind_b or not (np.isclose(x, y, rtol=rel, atol=0) if kind_a == 0 else x == y):
-            return False
-    return True
+def _equal(rel: float, given: tuple[int, Any], right: tuple[int, Any]) -> bool:
+    both_numbers = given[0] == right[0] == 0
+    return given == right or (both_numbers and math.isclose(given[1], right[1], rel_tol=rel))

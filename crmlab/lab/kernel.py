@@ -8,7 +8,6 @@ kernel notices within seconds and exits.
 
 import asyncio
 import logging
-import math
 import os
 import signal
 import sys
@@ -16,8 +15,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cache
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +23,14 @@ import papermill
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
 from jupyter_core.utils import ensure_event_loop, run_sync
-from nbclient.exceptions import CellTimeoutError, DeadKernelError
+from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+from nbformat import NotebookNode
 from nbformat.v4 import new_output
 from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import NBClientEngine, papermill_engines
 from papermill.exceptions import PapermillExecutionError
+
+from crmlab.lab.catalogue import Chapter
 
 logger = logging.getLogger("crmlab.lab")
 logger.addHandler(logging.NullHandler())
@@ -39,124 +40,87 @@ _START_TIMEOUT = 120
 _LONGEST_SOCKET_FOLDER = 80  # a socket's path may have about 100 characters
 
 
-@dataclass(frozen=True)
-class Job:
-    """What to execute, and where.
-
-    Attributes
-    ----------
-    chapter : str
-        Id of the chapter.
-    notebook, output : pathlib.Path
-        The source, and where the executed notebook goes.
-    values : dict
-        Parameters to inject.
-    folder, tables : pathlib.Path
-        Working directory of the kernel, and the folder for exported tables.
-    cell_timeout, chapter_timeout : float
-        Seconds.
-    """
-
-    chapter: str
-    notebook: Path
-    output: Path
-    values: dict[str, Any]
-    folder: Path
-    tables: Path
-    cell_timeout: float
-    chapter_timeout: float
-
-
-@dataclass(frozen=True)
-class Failure:
-    """Why a chapter did not reach its end, and at which code cell (0: before the first)."""
-
-    message: str
-    cell: int
-
-
 class Stopped(Exception):
     """The chapter was stopped from outside."""
 
 
 class Session:
-    """The execution of one job, which another thread may stop.
+    """The execution of one chapter, which another thread may stop.
 
     Parameters
     ----------
-    job : Job
+    chapter : Chapter
         What to execute.
+    values : dict
+        Parameters to inject.
+    folder, tables : pathlib.Path
+        Working directory of the kernel, and the folder for exported tables.
     on_cell : callable
         Called before each code cell with its number and the number of code cells.
     """
 
-    def __init__(self, job: Job, on_cell: Callable[[int, int], None]) -> None:
-        self.job = job
+    def __init__(
+        self, chapter: Chapter, values: dict[str, Any], folder: Path, tables: Path, on_cell: Callable[[int, int], None]
+    ) -> None:
+        self.chapter = chapter
+        self.values = values
+        self.folder = folder
+        self.tables = tables
         self.on_cell = on_cell
-        self.cell = 0
+        self.notebook = NotebookNode()
+        self.failure = ""
+        self.failed_cell = 0
         self._group: int | None = None
         self._stop = threading.Event()
 
-    def execute(self) -> Failure | None:
-        """Execute the job and write the executed notebook; None if it reached its end.
+    @property
+    def stopped(self) -> bool:
+        """Whether `stop` was called."""
+        return self._stop.is_set()
+
+    def execute(self) -> None:
+        """Execute the chapter into `notebook`; if a cell failed, `failure` and `failed_cell` say why and which.
 
         Raises
         ------
         Stopped
             If `stop` was called meanwhile.
         """
-        job = self.job
-        try:
+        with suppress(PapermillExecutionError):  # its cell is noted here and marked in the notebook
             papermill.execute_notebook(
-                str(job.notebook),
-                str(job.output),
-                parameters=job.values,
-                engine_name=_engine(),
+                str(self.chapter.path),
+                None,
+                parameters=self.values,
+                engine_name="crmlab",
                 kernel_name="python3",
                 language="python",
                 progress_bar=False,
                 session=self,
             )
-        except PapermillExecutionError as error:
-            if not self._stop.is_set():
-                lines = str(error.evalue).strip().splitlines()
-                return Failure(f"{error.ename}: {' '.join(lines)}", self.cell)
-        except Exception as error:  # whatever a kernel dies of must not stop the other chapters
-            if not self._stop.is_set():
-                return Failure(f"{type(error).__name__}: {error}", self.cell)
-        if self._stop.is_set():
+        if self.stopped:
             raise Stopped
-        return None
 
     def stop(self) -> None:
         """End the execution now."""
         self._stop.set()
         self.kill()
 
-    def kill(self) -> None:
-        """Kill the kernel and all that it started."""
-        if self._group is None:
-            return
-        try:
-            if hasattr(os, "killpg"):
-                os.killpg(self._group, signal.SIGKILL)
-            else:
-                os.kill(self._group, signal.SIGTERM)
-        except (ProcessLookupError, PermissionError):
-            pass  # it is gone already
-
     def started(self, process: int) -> None:
         """Take note of the kernel's process, which leads its own group."""
         self._group = process
-        if self._stop.is_set():
+        if self.stopped:
             self.kill()
 
-    def start_cell(self, number: int, of: int) -> None:
-        """Take note of where the execution is."""
-        self.cell = number
-        if self._stop.is_set():
-            raise Stopped
-        self.on_cell(number, of)
+    def kill(self) -> None:
+        """Kill the kernel and all that it started."""
+        group, self._group = self._group, None
+        if group is None:
+            return
+        with suppress(ProcessLookupError, PermissionError):  # it is gone already
+            if sys.platform == "win32":
+                os.kill(group, signal.SIGTERM)
+            else:
+                os.killpg(group, signal.SIGKILL)
 
 
 class _Kernel(AsyncKernelManager):
@@ -172,18 +136,17 @@ class _Client(PapermillNotebookClient):
     """papermill's client with limits of time, with an end for every kernel, and with the failing cell always marked."""
 
     def __init__(self, manager: Any, session: Session, scratch: str) -> None:
-        job = session.job
-        self.session = session
-        self.deadline = math.inf  # the chapter's time runs from its first cell
         kernel = _Kernel(kernel_name="python3", connection_file=os.path.join(scratch, "kernel.json"))
         if sys.platform != "win32" and len(scratch) < _LONGEST_SOCKET_FOLDER:
             kernel.transport = "ipc"  # no open port, and none that two runs could race for
-        super().__init__(manager, km=kernel, log=logger, startup_timeout=_START_TIMEOUT)
-        self.shutdown_kernel = "immediate"
-        self.timeout_func = lambda cell: max(0.1, min(job.cell_timeout, self.deadline - time.monotonic()))
+        super().__init__(manager, km=kernel, log=logger, startup_timeout=_START_TIMEOUT, shutdown_kernel="immediate")
+        self.session = session
+        self.timeout_func = self._time_left
+        self.number = 0
+        self.cells = sum(map(_is_run, self.nb.cells))
         self.environment = os.environ | {
-            "CRMLAB_CHAPTER": job.chapter,
-            "CRMLAB_TABLES": str(job.tables),
+            "CRMLAB_CHAPTER": session.chapter.id,
+            "CRMLAB_TABLES": str(session.tables),
             "IPYTHONDIR": scratch,
             "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1"),
             "PYTHONHASHSEED": os.environ.get("PYTHONHASHSEED", "0"),  # sets have the same order in every run
@@ -193,8 +156,9 @@ class _Client(PapermillNotebookClient):
         """Start the kernel, run the cells until one fails, end the kernel."""
         self.reset_execution_trackers()
         try:
-            with self.setup_kernel(cleanup_kc=True, cwd=str(self.session.job.folder), env=self.environment):
-                self._run_cells()
+            with self.setup_kernel(cleanup_kc=True, cwd=str(self.session.folder), env=self.environment):
+                self.deadline = time.monotonic() + self.session.chapter.chapter_timeout
+                self.papermill_execute_cells()
         finally:
             self.session.kill()
             _cancel_tasks()
@@ -205,42 +169,38 @@ class _Client(PapermillNotebookClient):
         super().start_new_kernel(**kwargs)
         self.session.started(self.km.provisioner.process.pid)
 
-    def _run_cells(self) -> None:
-        self.deadline = time.monotonic() + self.session.job.chapter_timeout
-        code = [index for index, cell in enumerate(self.nb.cells) if cell.cell_type == "code" and cell.source.strip()]
-        for number, index in enumerate(code, start=1):
-            cell = self.nb.cells[index]
-            self.session.start_cell(number, len(code))
-            self.nb_man.cell_start(cell, index)
-            error = self._run_cell(cell, index)
-            if error:
-                self._mark(cell, number, error)
-                self.nb_man.cell_exception(cell, cell_index=index)
-            self.nb_man.cell_complete(cell, cell_index=index)
-            if error:
-                return
-
-    def _run_cell(self, cell: Any, index: int) -> tuple[str, str] | None:
-        """Run one cell; the name and text of what stopped it, if anything did."""
+    def execute_cell(self, cell: NotebookNode, cell_index: int, **_: Any) -> NotebookNode:
+        """Run one cell; whatever stops it is noted and left in the cell as an error, and ends the notebook."""
+        if not _is_run(cell):
+            return cell
+        self.number += 1
+        self.session.on_cell(self.number, self.cells)
         try:
-            self.execute_cell(cell, index)
-        except CellTimeoutError:
-            job = self.session.job
-            if time.monotonic() >= self.deadline:
-                return "Timeout", f"the chapter took longer than its limit of {job.chapter_timeout:g} s"
-            return "Timeout", f"the cell took longer than its limit of {job.cell_timeout:g} s"
-        except DeadKernelError:
-            return "DeadKernel", "the kernel died (out of memory, or the process was killed)"
+            return super().execute_cell(cell, cell_index)
         except Exception as error:
-            return type(error).__name__, str(error)
-        return None
-
-    def _mark(self, cell: Any, number: int, error: tuple[str, str]) -> None:
-        """Leave the error in the cell, if the kernel itself did not."""
-        cell.execution_count = cell.execution_count or number
+            name, text = self._explain(error)
+        cell.execution_count = self.number
         if not any(one.output_type == "error" for one in cell.outputs):
-            name, text = error
             cell.outputs.append(new_output("error", ename=name, evalue=text, traceback=[f"{name}: {text}"]))
+        self.session.failure = f"{name}: {' '.join(text.strip().splitlines())}"
+        self.session.failed_cell = self.number
+        raise CellExecutionError("", name, text)
+
+    def _explain(self, error: Exception) -> tuple[str, str]:
+        """The name and text of what stopped a cell."""
+        if isinstance(error, CellExecutionError):
+            return error.ename, str(error.evalue)
+        if isinstance(error, DeadKernelError):
+            return "DeadKernel", "the kernel died (out of memory, or the process was killed)"
+        if not isinstance(error, CellTimeoutError):
+            return type(error).__name__, str(error)
+        chapter = self.session.chapter
+        if time.monotonic() >= self.deadline:
+            return "Timeout", f"the chapter took longer than its limit of {chapter.chapter_timeout:g} s"
+        return "Timeout", f"the cell took longer than its limit of {chapter.cell_timeout:g} s"
+
+    def _time_left(self, _: NotebookNode) -> float:
+        return max(0.1, min(self.session.chapter.cell_timeout, self.deadline - time.monotonic()))
 
 
 class _Engine(NBClientEngine):
@@ -248,9 +208,19 @@ class _Engine(NBClientEngine):
 
     @classmethod
     def execute_managed_notebook(cls, nb_man: Any, kernel_name: str, *, session: Session, **_: Any) -> None:
+        session.notebook = nb_man.nb
         nb_man.nb.metadata.setdefault("language_info", {"name": "python"})
+        name = session.chapter.path.name  # papermill notes absolute paths
+        nb_man.nb.metadata.papermill.update(input_path=name, output_path=name)
         with tempfile.TemporaryDirectory(prefix="crmlab-", ignore_cleanup_errors=True) as scratch:
             _Client(nb_man, session, scratch).run()
+
+
+papermill_engines.register("crmlab", _Engine)
+
+
+def _is_run(cell: NotebookNode) -> bool:
+    return cell.cell_type == "code" and bool(cell.source.strip())
 
 
 @run_sync
@@ -260,10 +230,3 @@ async def _cancel_tasks() -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
-
-
-@cache
-def _engine() -> str:
-    """Name of the engine, registered with papermill at the first call."""
-    papermill_engines.register("crmlab", _Engine)
-    return "crmlab"

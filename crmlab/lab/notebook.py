@@ -1,38 +1,32 @@
-"""The notebook around a call: which cell runs now, and how to show something in it. Plain Python has no cell."""
+"""The notebook around a call: who recorded what, and how to show something. Plain Python has no cell."""
 
+import re
 import sys
-from dataclasses import dataclass
 from typing import Any
 
+from crmlab.errors import LabError
 
-@dataclass(frozen=True)
-class Cell:
-    """The cell that runs now.
-
-    Attributes
-    ----------
-    cell : str
-        What stays the same when the cell is run again: its id if the front end tells it, else its source.
-    run : int
-        The kernel's count of executions.
-    ledger : dict
-        Shared by all cells of the kernel, empty at its start.
-    """
-
-    cell: str
-    run: int
-    ledger: dict[str, dict[str, tuple[str, int]]]
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 
-def current_cell() -> Cell | None:
-    """The cell that runs now, or None outside a notebook."""
+def claim(kind: str, name: str) -> None:
+    """Hold `name` for the cell that runs now; a second cell, or a second time in one run of a cell, is refused."""
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise LabError(f"{kind} name {name!r}: use lower-case letters, digits and underscores, such as 'share_of_top'")
     shell = _shell()
     if shell is None:
-        return None
+        return
     parent = shell.get_parent() if hasattr(shell, "get_parent") else {}
+    # a cell that is run again has the same id, if the front end tells it, else the same source
     cell = (parent.get("metadata") or {}).get("cellId") or shell.user_ns.get("In", [""])[-1]
-    ledger = shell.meta.setdefault("crmlab", {})
-    return Cell(cell, shell.execution_count, ledger)
+    holders = shell.meta.setdefault("crmlab", {})
+    holder, run = holders.get((kind, name), (cell, None))
+    if cell != holder or run == shell.execution_count:
+        raise LabError(
+            f"{kind} {name!r} is already taken in this chapter; every {kind} needs a name of its own "
+            "(if you moved its cell, restart the kernel)"
+        )
+    holders[kind, name] = (cell, shell.execution_count)
 
 
 def show(bundle: dict[str, Any]) -> None:

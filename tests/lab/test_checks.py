@@ -184,6 +184,7 @@ def test_tables_compare_by_value() -> None:
             "the columns should be segment, customers, share; the answer is without share and with Share",
         ),
         (RIGHT.assign(share=None), "values differ in 'share': h"),
+        (RIGHT.assign(share=np.inf), "values differ in 'share': h"),
         (RIGHT.assign(customers=["10", "20", "30"]), "values differ in 'customers': h"),
         ([1, 2], "a table is expected, not a value of type list, of length 2"),
     ],

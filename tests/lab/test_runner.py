@@ -16,7 +16,7 @@ from nbformat.v4 import new_markdown_cell
 from crmlab.errors import LabError, ParameterError
 from crmlab.lab import Event, Run, run
 from crmlab.lab.files import held
-from crmlab.lab.runner import _new_folder
+from crmlab.lab.runner import _new_folder, _unfinished
 from tests.lab.conftest import MakeCourse, code, course_maker
 
 GOOD = [
@@ -52,6 +52,7 @@ def mixed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Run, list[
         c14=["import time", "time.sleep(60)", {"timeout": {"chapter": 2}}],
         c15=["import os; os._exit(1)"],
         c16=["from crmlab.lab import record; record('a', 1)", "from crmlab.lab import record; record('a', 1)"],
+        c17=["import sys\nsys.exit(0)", "print('never')"],
     )
     events: list[Event] = []
     with pytest.MonkeyPatch.context() as patch:
@@ -64,7 +65,7 @@ def test_every_chapter_ends_in_its_own_way(mixed: tuple[Run, list[Event]]) -> No
     done, _ = mixed
     assert [(one.chapter, one.status, one.cell) for one in done.results] == [
         ("11", "ok", 0), ("12", "failed", 4), ("13", "failed", 3), ("14", "failed", 4), ("15", "failed", 3),
-        ("16", "failed", 0),
+        ("16", "failed", 0), ("17", "failed", 3),
     ]  # fmt: skip
     assert [one.message for one in done.results] == [
         "",
@@ -73,10 +74,11 @@ def test_every_chapter_ends_in_its_own_way(mixed: tuple[Run, list[Event]]) -> No
         "Timeout: the chapter took longer than its limit of 2 s",
         "DeadKernel: the kernel died (out of memory, or the process was killed)",
         "record 'a' appears twice; every record needs a name of its own",
+        "SystemExit: 0",
     ]
     assert not done.ok
     assert not done.interrupted
-    assert repr(done) == f"<Run {done.folder}: 1 ok, 5 failed>"
+    assert repr(done) == f"<Run {done.folder}: 1 ok, 6 failed>"
     assert all(one.seconds > 0 for one in done.results)
 
 
@@ -154,7 +156,7 @@ class Requests(HTMLParser):
 def test_pages_need_no_other_host_and_no_script(mixed: tuple[Run, list[Event]]) -> None:
     done, _ = mixed
     pages = [done.folder / "index.html", *(done.folder / "html").iterdir()]
-    assert len(pages) == 7
+    assert len(pages) == 8
     for path in pages:
         page = Requests(path.read_text(encoding="utf-8"))
         assert page.scripts == 0
@@ -305,18 +307,18 @@ def test_a_failed_chapter_is_run_again_by_resume_and_a_finished_one_is_not(
 ) -> None:
     count = f"with open(r'{tmp_path / 'count'}', 'a') as file: file.write('x')"
     course = make_course(c11=[count, "from crmlab.lab import record; record('n', n)"],
-                         c12=[f"open(r'{tmp_path / 'flag'}')"])  # fmt: skip
+                         c12=["open('half', 'x').close()", f"open(r'{tmp_path / 'flag'}')"])  # fmt: skip
     first = run(out=tmp_path / "runs", course=course)
     assert [one.status for one in first.results] == ["ok", "failed"]
+    assert [path.name for path in (first.folder / "work").rglob("*")] == ["12_chapter", "half"]  # its own files stay
     (tmp_path / "flag").touch()
     second = run(out=tmp_path / "runs", course=course, resume=True)
     assert second.folder == first.folder
-    assert second.ok
+    assert second.ok  # so it began in an empty folder again
     assert (tmp_path / "count").read_text() == "x"
     assert second.results[0] == first.results[0]
     assert second.records["name"].tolist() == ["n"]
-    third = run(out=tmp_path / "runs", course=course, resume=True)  # nothing is left: a new run
-    assert third.folder != first.folder
+    assert _unfinished(tmp_path / "runs", second.results) is None  # nothing is left: the next is a new run
 
 
 def test_resume_needs_the_same_plan_and_a_run_that_is_not_under_way(make_course: MakeCourse, tmp_path: Path) -> None:
@@ -350,8 +352,3 @@ def test_trouble_with_the_disk_in_one_chapter_does_not_stop_the_others(make_cour
     assert [one.status for one in done.results] == ["failed", "failed", "ok"]
     assert done.results[0].message.startswith("IsADirectoryError")
     assert done.results[1].message.startswith("FileNotFoundError")
-
-
-def test_working_files_of_a_chapter_stay_in_its_folder(make_course: MakeCourse, tmp_path: Path) -> None:
-    done = run(out=tmp_path, course=make_course(c11=["open('shop.duckdb', 'w').close()"]))
-    assert [path.name for path in (done.folder / "work").rglob("*")] == ["11_chapter", "shop.duckdb"]

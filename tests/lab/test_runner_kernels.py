@@ -48,23 +48,18 @@ def processes(path: Path) -> list[int]:
     return [int(one) for one in path.read_text().split()]
 
 
-@pytest.mark.parametrize(
-    ("ending", "entry"),
-    [
-        ("print('done')", {}),
-        ("1 / 0", {}),
-        ("import time; time.sleep(600)", {"timeout": {"cell": 1}}),
-        ("os._exit(1)", {}),
-    ],
-    ids=["success", "failure", "time-out", "death"],
-)
-def test_a_kernel_and_what_it_started_end_with_the_chapter(
-    make_course: MakeCourse, tmp_path: Path, ending: str, entry: dict[str, object]
-) -> None:
-    pids = tmp_path / "pids"
-    run(out=tmp_path / "runs", course=make_course(c11=[note_processes(pids), ending, entry]))
-    for process in processes(pids):
-        until(lambda process=process: gone(process), "the process is gone")  # type: ignore[misc]
+def test_a_kernel_and_what_it_started_end_with_the_chapter(make_course: MakeCourse, tmp_path: Path) -> None:
+    endings: dict[str, list[object]] = {
+        "success": ["print('done')"],
+        "failure": ["1 / 0"],
+        "timeout": ["import time; time.sleep(600)", {"timeout": {"cell": 1}}],
+        "death": ["os._exit(1)"],
+    }
+    course = make_course(**{name: [note_processes(tmp_path / name), *cells] for name, cells in endings.items()})
+    run(out=tmp_path / "runs", course=course, jobs=2)
+    for name in endings:
+        for process in processes(tmp_path / name):
+            until(lambda process=process: gone(process), f"the process is gone after {name}")  # type: ignore[misc]
 
 
 @pytest.fixture
