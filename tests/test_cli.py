@@ -95,11 +95,11 @@ def test_show(course: Path, capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (["12", "-p", "segmnts=5"], "no selected chapter has a parameter 'segmnts'; did you mean 'segments'?"),
+        (["12", "-p", "segmnts=5"], "no selected chapter has a parameter 'segmnts' (did you mean 'segments'?)"),
         (["12", "-p", "segments=5.5"], "chapter 12: segments = 5.5: a whole number is expected"),
         (["12", "-p", "segments=99"], "chapter 12: segments = 99: must be at least 2, at most 10"),
         (["12", "-p", "segments"], "-p segments: write it as -p name=value"),
-        (["21"], "there is no chapter '21' (chapters: 12, 13)"),
+        (["21"], "there is no chapter '21'; chapters: 12, 13"),
         (["12", "-p", "data=x.csv"], "give 'data' with --data FILE; in Python, run(..., data=...)"),
         (["--data", "none.csv"], "there is no file 'none.csv' to take as own data"),
         (["--data", "course.yml", "--columns", "date"], "--columns date: write it as 'customer_id=Client,date=Day'"),

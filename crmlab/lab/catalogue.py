@@ -8,24 +8,24 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import yaml
+
+from crmlab.contracts import suggest
 from crmlab.errors import LabError, ParameterError
-from crmlab.lab.files import digest
-from crmlab.lab.parameters import Parameter, read_parameters, restrict, suggest
+from crmlab.lab.parameters import Parameter, read_parameters, restrict
 from crmlab.resources import course_dir
 
 CATALOGUE = "course.yml"
 
 _REQUIRED = {"id": str, "file": str, "title": str, "part": int, "minutes": int}
-_OPTIONAL = {
-    "datasets": list,
-    "needs": str,
-    "own_data": bool,
-    "parameters": dict,
-    "quick": dict,
-    "timeout": dict,
-    "requires": list,
-    "introduces": list,
+_OPTIONAL: dict[str, type] = {
+    **{"needs": str, "own_data": bool},
+    **dict.fromkeys(["datasets", "requires", "introduces"], list),
+    **dict.fromkeys(["parameters", "quick", "timeout"], dict),
 }
+_TYPES = _REQUIRED | _OPTIONAL
+_TIMEOUT = {"cell": 60, "chapter": 300}
+_ITEM = r"^(?:[-*]|\d+[.)])\s+"
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,8 @@ class Chapter:
     ----------
     id, title : str
         Such as ``"12"`` and its title.
-    part : int
-        Number of the part it belongs to, and `part_title` its name.
+    part, part_title
+        Number and name of the part it belongs to.
     path : pathlib.Path
         The notebook.
     minutes : int
@@ -57,7 +57,7 @@ class Chapter:
     requires : tuple of str
         Ids of the chapters it builds on.
     introduces : tuple of (str, str)
-        The terms it introduces, in English and Chinese.
+        Terms in English and Chinese.
     objectives : tuple of str
         What a reader can do afterwards: the first list in the notebook's first text cell.
     """
@@ -84,11 +84,6 @@ class Chapter:
         """The value of every parameter when nothing else is said."""
         return {one.name: one.default for one in self.parameters}
 
-    @property
-    def checksum(self) -> str:
-        """SHA-256 of the notebook."""
-        return digest(self.path)
-
 
 def chapters(course: Path | None = None) -> tuple[Chapter, ...]:
     """The chapters of the course, in its order.
@@ -114,13 +109,17 @@ def chapters(course: Path | None = None) -> tuple[Chapter, ...]:
     """
     folder = course or course_dir("notebooks")
     content = _read_catalogue(folder)
-    parts = content.get("parts") or {}
     entries = content.get("chapters") or []
-    problems: list[str] = []
-    found = [chapter for entry in entries if (chapter := _read_chapter(folder, entry, parts, problems))]
-    ids = [one.id for one in found]
-    problems += [f"chapter {one}: the id is used twice" for one in sorted({one for one in ids if ids.count(one) > 1})]
-    for chapter in found if len(found) == len(entries) else []:
+    defaults = {name: kind() for name, kind in _OPTIONAL.items()}
+    found, problems = [], []
+    for entry in entries:
+        try:
+            found.append(_read_chapter(folder, defaults | entry, content.get("parts") or {}))
+        except _Problems as several:
+            problems += [f"chapter {entry.get('id', '?')}: {one}" for one in several.args]
+    ids = [one.get("id") for one in entries]
+    problems += [f"chapter {one}: the id is used twice" for one in dict.fromkeys(ids) if ids.count(one) > 1]
+    for chapter in found:
         problems += [f"chapter {chapter.id}: requires an unknown {one}" for one in chapter.requires if one not in ids]
     if problems:
         raise LabError(f"{folder / CATALOGUE} and the notebooks beside it do not agree:\n  " + "\n  ".join(problems))
@@ -134,7 +133,7 @@ def select(catalogue: Sequence[Chapter], names: Iterable[str] | None) -> tuple[C
     unknown = [name for name in wanted if name not in known]
     if unknown:
         ids = ", ".join(one.id for one in catalogue)
-        lines = [f"there is no chapter {name!r}{suggest(name, known)} (chapters: {ids})" for name in unknown]
+        lines = [f"there is no chapter {name!r}{suggest(name, known)}; chapters: {ids}" for name in unknown]
         raise ParameterError("\n".join(lines))
     chosen = {known[name].id for name in wanted}
     return tuple(one for one in catalogue if not wanted or one.id in chosen)
@@ -166,8 +165,6 @@ def resolve(selected: Sequence[Chapter], given: Mapping[str, Any], *, quick: boo
 
 
 def _read_catalogue(folder: Path) -> dict[str, Any]:
-    import yaml
-
     path = folder / CATALOGUE
     if not path.is_file():
         raise LabError(f"{folder} is no course: it has no {CATALOGUE}")
@@ -180,19 +177,17 @@ def _read_catalogue(folder: Path) -> dict[str, Any]:
     return content
 
 
-def _read_chapter(folder: Path, entry: dict[str, Any], parts: Mapping[int, str], problems: list[str]) -> Chapter | None:
-    """One chapter, or None after its problems were added to `problems`."""
-    label = f"chapter {entry.get('id', '?')}"
-    found = _check_entry(entry, parts)
-    path = folder / str(entry.get("file", ""))
-    if not found and not path.is_file():
-        found.append(f"there is no notebook {path.name}")
-    cells = [] if found else _read_cells(path, found)
-    parameters = () if found else _read_parameters(cells, entry, found)
-    if found:
-        problems += [f"{label}: {one}" for one in found]
-        return None
-    timeout = entry.get("timeout", {})
+class _Problems(ValueError):
+    """What is wrong with a chapter, one argument a problem."""
+
+
+def _read_chapter(folder: Path, entry: Mapping[str, Any], parts: Mapping[int, str]) -> Chapter:
+    if problems := _check_entry(entry, parts):
+        raise _Problems(*problems)
+    path = folder / entry["file"]
+    cells = _read_cells(path)
+    parameters = _read_parameters(cells, entry)
+    timeout = _TIMEOUT | entry["timeout"]
     return Chapter(
         id=entry["id"],
         title=entry["title"],
@@ -201,82 +196,77 @@ def _read_chapter(folder: Path, entry: dict[str, Any], parts: Mapping[int, str],
         path=path.resolve(),
         minutes=entry["minutes"],
         parameters=parameters,
-        datasets=tuple(entry.get("datasets", ())),
-        needs=entry.get("needs", ""),
-        own_data=entry.get("own_data", False),
-        quick=entry.get("quick", {}),
-        cell_timeout=timeout.get("cell", 60),
-        chapter_timeout=timeout.get("chapter", 300),
-        requires=tuple(entry.get("requires", ())),
-        introduces=tuple((one["en"], one["zh"]) for one in entry.get("introduces", ())),
+        datasets=tuple(entry["datasets"]),
+        needs=entry["needs"],
+        own_data=entry["own_data"],
+        quick={one.name: one.accept(entry["quick"][one.name]) for one in parameters if one.name in entry["quick"]},
+        cell_timeout=timeout["cell"],
+        chapter_timeout=timeout["chapter"],
+        requires=tuple(entry["requires"]),
+        introduces=tuple((one["en"], one["zh"]) for one in entry["introduces"]),
         objectives=_objectives(cells),
     )
 
 
 def _check_entry(entry: Mapping[str, Any], parts: Mapping[int, str]) -> list[str]:
-    types = _REQUIRED | _OPTIONAL
+    """What is wrong with an entry of the catalogue by itself; its values are looked at once its types are right."""
     problems = [f"{name!r} is missing" for name in _REQUIRED if name not in entry]
-    problems += [f"unknown entry {name!r}{suggest(name, types)}" for name in entry if name not in types]
+    problems += [f"unknown entry {name!r}{suggest(name, _TYPES)}" for name in entry if name not in _TYPES]
     problems += [
         f"{name!r} must be {kind.__name__}, not {entry[name]!r}"
-        for name, kind in types.items()
+        for name, kind in _TYPES.items()
         if name in entry and type(entry[name]) is not kind
     ]
+    if problems:
+        return problems
     extras = metadata.metadata("crmlab").get_all("Provides-Extra") or []
-    if entry.get("needs") and entry["needs"] not in extras:
+    if entry["needs"] not in ("", *extras):
         problems.append(f"'needs' must be an extra of crmlab ({', '.join(extras)}), not {entry['needs']!r}")
-    if not problems and entry["part"] not in parts:
+    if not all(name in _TIMEOUT and type(seconds) in (int, float) for name, seconds in entry["timeout"].items()):
+        problems.append(f"'timeout' must give seconds for 'cell' or 'chapter', not {entry['timeout']}")
+    if entry["part"] not in parts:
         problems.append(f"part {entry['part']} has no title under 'parts'")
     return problems
 
 
-def _read_cells(path: Path, problems: list[str]) -> list[dict[str, Any]]:
+def _read_cells(path: Path) -> list[dict[str, Any]]:
+    if not path.is_file():
+        raise _Problems(f"there is no notebook {path.name}")
     try:
         return list(json.loads(path.read_text(encoding="utf-8"))["cells"])
     except (ValueError, KeyError, TypeError):
-        problems.append(f"{path.name} is no notebook")
-        return []
+        raise _Problems(f"{path.name} is no notebook") from None
 
 
-def _read_parameters(
-    cells: list[dict[str, Any]], entry: Mapping[str, Any], problems: list[str]
-) -> tuple[Parameter, ...]:
+def _read_parameters(cells: list[dict[str, Any]], entry: Mapping[str, Any]) -> tuple[Parameter, ...]:
     """The parameters that the notebook declares, with the limits of its catalogue entry."""
     tagged = ["".join(one["source"]) for one in cells if "parameters" in one.get("metadata", {}).get("tags", ())]
     if len(tagged) != 1:
-        problems.append(f"exactly one cell must be tagged 'parameters'; {len(tagged)} are")
-        return ()
+        raise _Problems(f"exactly one cell must be tagged 'parameters'; {len(tagged)} are")
     try:
         declared = {one.name: one for one in read_parameters(tagged[0])}
     except (ValueError, SyntaxError) as problem:
-        problems.append(f"parameters cell: {problem}")
-        return ()
-    for name in {*entry.get("parameters", {}), *entry.get("quick", {})} - set(declared):
-        problems.append(f"the catalogue names a parameter {name!r} that the notebook has not{suggest(name, declared)}")
-    if entry.get("own_data") and not {"data", "columns"} <= set(declared):
+        raise _Problems(f"parameters cell: {problem}") from None
+    problems = [
+        f"the catalogue names a parameter {name!r} that the notebook has not{suggest(name, declared)}"
+        for name in sorted({*entry["parameters"], *entry["quick"]} - set(declared))
+    ]
+    if entry["own_data"] and not {"data", "columns"} <= set(declared):
         problems.append("it says own_data but has no parameters 'data' and 'columns'")
-    restricted = []
-    for name, parameter in declared.items():
+    for name in declared:
         try:
-            parameter = restrict(parameter, entry.get("parameters", {}).get(name, {}))
-            if name in entry.get("quick", {}):
-                parameter.accept(entry["quick"][name])
+            declared[name] = restrict(declared[name], entry["parameters"].get(name, {}))
+            declared[name].accept(entry["quick"].get(name, declared[name].default))
         except ValueError as problem:
             problems.append(str(problem))
-        restricted.append(parameter)
-    return tuple(restricted)
+    if problems:
+        raise _Problems(*problems)
+    return tuple(declared.values())
 
 
 def _objectives(cells: list[dict[str, Any]]) -> tuple[str, ...]:
     """The items of the first list in the first text cell, each on one line."""
     text = next(("".join(one["source"]) for one in cells if one["cell_type"] == "markdown"), "")
-    found: list[str] = []
-    for line in map(str.strip, text.splitlines()):
-        item = re.match(r"(?:[-*]|\d+[.)])\s+(.*)", line)
-        if item:
-            found.append(item[1])
-        elif line and found:
-            found[-1] += f" {line}"
-        elif found:
-            break
-    return tuple(found)
+    block = re.search(rf"{_ITEM}(?:.*\S.*\n?)+", text, re.MULTILINE)
+    items = re.split(_ITEM, block[0], flags=re.MULTILINE)[1:] if block else ()
+    return tuple(" ".join(one.split()) for one in items)

@@ -1,7 +1,7 @@
 """The parameters of a chapter: read from its parameters cell, checked against its catalogue entry.
 
 The cell is flat: one ``name: type = literal  # help`` a line. Types are ``str``, ``int``, ``float``, ``bool``,
-``list``, ``dict``, ``list[int]``, ``dict[str, str]`` and ``Optional[...]`` of these; values are what JSON can say.
+``list`` and ``dict``, the last two also of these, as in ``list[int]``; values are what JSON can say.
 """
 
 import ast
@@ -10,10 +10,11 @@ import json
 import math
 import re
 import tokenize
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from typing import Any
+
+from crmlab.contracts import suggest
 
 RESERVED = {
     "dataset": "str",
@@ -42,31 +43,26 @@ class Kind:
     @classmethod
     def of(cls, annotation: ast.expr) -> "Kind":
         """Read an annotation; ValueError if it is not one that a parameter can have."""
-        if isinstance(annotation, ast.Name) and annotation.id in _BASES:
-            return cls(annotation.id)
-        if isinstance(annotation, ast.Subscript) and isinstance(annotation.value, ast.Name):
-            inside = annotation.slice.elts if isinstance(annotation.slice, ast.Tuple) else [annotation.slice]
-            outer = annotation.value.id
-            if {"list": 1, "dict": 2, "Optional": 1}.get(outer) == len(inside):
-                return cls(outer, tuple(cls.of(one) for one in inside))
-        raise ValueError(f"the type {ast.unparse(annotation)!r} is not one of {', '.join(_BASES)} or Optional of these")
+        match annotation:
+            case ast.Name(id=base) if base in _BASES:
+                return cls(base)
+            case ast.Subscript(value=ast.Name(id="list"), slice=held):
+                return cls("list", (cls.of(held),))
+            case ast.Subscript(value=ast.Name(id="dict"), slice=ast.Tuple(elts=[key, held])):
+                return cls("dict", (cls.of(key), cls.of(held)))
+        raise ValueError(f"the type {ast.unparse(annotation)!r} is not one of {', '.join(_BASES)}")
 
     def __str__(self) -> str:
         return f"{self.base}[{', '.join(map(str, self.inner))}]" if self.inner else self.base
 
     def describe(self) -> str:
         """The type in words."""
-        if self.base == "Optional":
-            return f"{self.inner[0].describe()} or null"
-        if not self.inner:
-            return _NAMED.get(self.base, f"a {self.base}")
-        return f"a {self.base} of {' to '.join(one.describe() for one in self.inner)}"
+        words = _NAMED.get(self.base, f"a {self.base}")
+        return f"{words} of {' to '.join(one.describe() for one in self.inner)}" if self.inner else words
 
     def accept(self, value: Any) -> Any:
         """`value` if it is of this type, with whole numbers taken as float where that is meant; else ValueError."""
-        if self.base == "Optional":
-            return None if value is None else self.inner[0].accept(value)
-        if self.base == "float" and isinstance(value, int) and not isinstance(value, bool):
+        if self.base == "float" and type(value) is int:
             value = float(value)
         if type(value) is not _BASES[self.base] or (self.base == "float" and not math.isfinite(value)):
             raise ValueError
@@ -79,13 +75,9 @@ class Kind:
 
     def read(self, text: str) -> Any:
         """The value that a text typed on the command line stands for; ValueError if it is none of this type."""
-        if self.base == "Optional":
-            return None if text.lower() in ("null", "none") else self.inner[0].read(text)
-        if self.base == "str":
-            return str(text)
         if self.base == "bool":
-            return {"true": True, "yes": True, "false": False, "no": False}.get(text.lower(), text)
-        return int(text) if self.base == "int" else float(text) if self.base == "float" else json.loads(text)
+            return {"true": True, "yes": True, "false": False, "no": False}.get(text.lower())
+        return _BASES[self.base](text) if self.base in ("str", "int", "float") else json.loads(text)
 
 
 @dataclass(frozen=True)
@@ -94,12 +86,8 @@ class Parameter:
 
     Attributes
     ----------
-    name, help : str
-        As in the parameters cell.
-    kind : Kind
-        The declared type.
-    default : object
-        Its value when nothing else is said.
+    name, kind, default, help
+        As the parameters cell declares them.
     min, max : float or None
         Bounds of a number (of each element, in a list).
     choices : tuple
@@ -121,7 +109,7 @@ class Parameter:
         """`value` as the chapter takes it; ValueError with one clear line if it cannot."""
         try:
             accepted = self.kind.accept(self.kind.read(value) if isinstance(value, Text) else value)
-        except ValueError:
+        except (ValueError, OverflowError):
             shown = str(value) if isinstance(value, Text) else repr(value)
             raise ValueError(f"{self.name} = {shown}: {self.kind.describe()} is expected") from None
         for one in accepted if isinstance(accepted, list) else [accepted]:
@@ -137,12 +125,12 @@ class Parameter:
         return ", ".join(filter(None, [low, high, choices, pattern]))
 
     def _within(self, value: Any) -> None:
-        low = self.min is not None and value is not None and value < self.min
-        high = self.max is not None and value is not None and value > self.max
+        low = self.min is not None and value < self.min
+        high = self.max is not None and value > self.max
         foreign = bool(self.choices) and value not in self.choices
         unlike = bool(self.pattern) and re.fullmatch(self.pattern, str(value)) is None
         if low or high or foreign or unlike:
-            near = suggest(value, map(str, self.choices)) if foreign and isinstance(value, str) else ""
+            near = suggest(value, self.choices) if foreign and isinstance(value, str) else ""
             raise ValueError(f"{self.name} = {value}: must be {self.limits()}{near}")
 
 
@@ -186,18 +174,12 @@ def restrict(parameter: Parameter, limits: Mapping[str, Any]) -> Parameter:
     unknown = sorted(set(limits) - {"min", "max", "choices", "pattern"})
     if unknown:
         raise ValueError(f"{parameter.name}: unknown limit {', '.join(unknown)}; known are min, max, choices, pattern")
-    numeric = "int" in str(parameter.kind) or "float" in str(parameter.kind)
-    if not numeric and ("min" in limits or "max" in limits):
+    numeric = str(parameter.kind) in ("int", "float", "list[int]", "list[float]")
+    if not numeric and not limits.keys().isdisjoint({"min", "max"}):
         raise ValueError(f"{parameter.name}: min and max are for numbers, not for {parameter.kind}")
     restricted = replace(parameter, **{**limits, "choices": tuple(limits.get("choices", ()))})
     restricted.accept(parameter.default)
     return restricted
-
-
-def suggest(name: str, known: Iterable[str]) -> str:
-    """``"; did you mean ...?"`` or nothing."""
-    near = get_close_matches(name, list(known), n=1)
-    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def _read_line(line: ast.stmt, help: str) -> Parameter:

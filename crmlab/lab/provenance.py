@@ -12,7 +12,7 @@ from typing import Any
 from packaging.requirements import Requirement
 
 import crmlab
-from crmlab.lab.files import digest
+from crmlab.datasets.cards import sha256_of
 from crmlab.resources import course_dir
 
 _COMPUTING = ("", "data", "spark", "postgres")
@@ -71,7 +71,7 @@ def portable(values: Mapping[str, Any]) -> dict[str, Any]:
     data = values.get("data", "")
     if not data or not Path(data).is_file():
         return dict(values)
-    return {**values, "data": f"{Path(data).name} (sha256 {digest(Path(data))[:12]})"}
+    return {**values, "data": f"{Path(data).name} (sha256 {sha256_of(Path(data))[:12]})"}
 
 
 def fingerprint(value: Any) -> str:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from crmlab.datasets.cards import sha256_of
 from crmlab.errors import LabError, ParameterError
 from crmlab.lab import catalogue, provenance
 from crmlab.lab.catalogue import Chapter
@@ -74,7 +75,7 @@ def run(
     >>> run(["12"], parameters={"segmnts": 5})
     Traceback (most recent call last):
         ...
-    crmlab.errors.ParameterError: no selected chapter has a parameter 'segmnts'; did you mean 'segments'?
+    crmlab.errors.ParameterError: no selected chapter has a parameter 'segmnts' (did you mean 'segments'?)
     """
     selected = catalogue.select(catalogue.chapters(course), chapters)
     if not selected:
@@ -128,7 +129,7 @@ def _plan(chapter: Chapter, values: Mapping[str, Any] | None) -> ChapterResult:
         message=obstacle,
         parameters=effective,
         parameters_hash=provenance.fingerprint(effective),
-        source=chapter.checksum,
+        source=sha256_of(chapter.path),
     )
 
 

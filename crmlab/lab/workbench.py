@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from crmlab.datasets.cards import sha256_of
 from crmlab.lab.catalogue import CATALOGUE, chapters
-from crmlab.lab.files import atomic_path, digest, write_text
+from crmlab.lab.files import atomic_path, write_text
 from crmlab.resources import course_dir
 
 _MANIFEST = ".crmlab.json"
@@ -68,8 +69,8 @@ def open_lab(folder: Path) -> int:
 
 def _copy(source: Path, target: Path, known: dict[str, str]) -> Action:
     """Copy one file unless that would lose an edit, and note its checksum in `known`."""
-    new = digest(source)
-    existing = digest(target) if target.exists() else None
+    new = sha256_of(source)
+    existing = sha256_of(target) if target.exists() else None
     if existing == new:
         known[target.name] = new
         return "unchanged"

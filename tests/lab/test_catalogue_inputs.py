@@ -38,7 +38,7 @@ def test_every_disagreement_is_told_at_once(make_course: MakeCourse) -> None:
         c14=[{"cell": "n = 3"}],
         c15=[{"part": 7}],
         c16=[{"file": "none.ipynb"}],
-        c17=[{"needs": "dta"}],
+        c17=[{"needs": "dta", "timeout": {"cel": 5}}],
     )
     content = yaml.safe_load((course / "course.yml").read_text(encoding="utf-8"))
     del content["chapters"][2]["title"]
@@ -56,6 +56,7 @@ def test_every_disagreement_is_told_at_once(make_course: MakeCourse) -> None:
         "chapter 15: part 7 has no title",
         "chapter 16: there is no notebook none.ipynb",
         "chapter 17: 'needs' must be an extra of crmlab (",
+        "chapter 17: 'timeout' must give seconds for 'cell' or 'chapter', not {'cel': 5}",
     ):
         assert problem in str(error.value)
 
@@ -97,7 +98,9 @@ def test_chapters_are_selected_by_id_or_file_in_the_order_of_the_course(make_cou
     catalogue = chapters(make_course(c11=["1"], c12=["1"], c13=["1"]))
     assert [one.id for one in select(catalogue, None)] == ["11", "12", "13"]
     assert [one.id for one in select(catalogue, ["13", "11_chapter", "11"])] == ["11", "13"]
-    with pytest.raises(ParameterError, match=r"there is no chapter '12_chaptr'; did you mean '12_chapter'\?"):
+    with pytest.raises(
+        ParameterError, match=r"there is no chapter '12_chaptr' \(did you mean '12_chapter'\?\); chapters: 11, 12, 13"
+    ):
         select(catalogue, ["12_chaptr"])
 
 
@@ -106,12 +109,14 @@ def test_values_go_to_every_chapter_that_has_the_parameter(make_course: MakeCour
     catalogue = chapters(make_course(c11=[quick], c12=[{"cell": "share: float = 0.5"}]))
     assert resolve(catalogue, {"n": Text("5"), "share": 1}) == {"11": {"n": 5}, "12": {"share": 1.0}}
     assert resolve(catalogue, {"n": 5}, quick=True) == {"11": {"n": 5, "seed": 9}, "12": {}}
+    (chapter,) = chapters(make_course(c11=[{"cell": "share: float = 0.5", "quick": {"share": 1}}]))
+    assert isinstance(resolve([chapter], {}, quick=True)["11"]["share"], float)  # as if it had been given
 
 
 @pytest.mark.parametrize(
     ("given", "lines"),
     [
-        ({"segmnts": 5}, ["no selected chapter has a parameter 'segmnts'; did you mean 'segments'?"]),
+        ({"segmnts": 5}, ["no selected chapter has a parameter 'segmnts' (did you mean 'segments'?)"]),
         ({"segments": 1}, ["chapters 11, 12: segments = 1: must be at least 2"]),
         (
             {"segments": Text("x"), "q": 1},

@@ -25,14 +25,13 @@ share: float = -0.5
 log: bool = True
 breaks: list[float] = [1.0, 2.5]
 columns: dict[str, str] = {}  # your names
-end: Optional[str] = None
 """
     found = {parameter.name: parameter for parameter in read_parameters(cell)}
-    assert list(found) == ["dataset", "segments", "share", "log", "breaks", "columns", "end"]
+    assert list(found) == ["dataset", "segments", "share", "log", "breaks", "columns"]
     assert [str(parameter.kind) for parameter in found.values()] == [
-        "str", "int", "float", "bool", "list[float]", "dict[str, str]", "Optional[str]",
+        "str", "int", "float", "bool", "list[float]", "dict[str, str]",
     ]  # fmt: skip
-    assert [parameter.default for parameter in found.values()] == ["cdnow", 5, -0.5, True, [1.0, 2.5], {}, None]
+    assert [parameter.default for parameter in found.values()] == ["cdnow", 5, -0.5, True, [1.0, 2.5], {}]
     assert found["segments"].help == "how many # hashes stay"
     assert found["log"].help == ""
 
@@ -49,6 +48,7 @@ end: Optional[str] = None
         ("t: list = (1, 2)", "not a list"),
         ("t: tuple = (1, 2)", "the type 'tuple' is not one of"),
         ("n: int | None = 3", "the type 'int | None' is not one of"),
+        ("n: Optional[int] = 3", "the type 'Optional[int]' is not one of"),
         ("n: Literal['a'] = 'a'", "is not one of"),
         ("n: dict[str] = {}", "is not one of"),
         ("d: dict = {1: 2}", "not a dict"),
@@ -77,8 +77,6 @@ def test_all_wrong_lines_are_told_at_once() -> None:
         ("b: bool = True", "no", False),
         ("b: bool = False", "TRUE", True),
         ("s: str = ''", "5", "5"),
-        ("s: Optional[str] = None", "null", None),
-        ("n: Optional[int] = None", "7", 7),
         ("v: list[int] = []", "[1, 2]", [1, 2]),
         ("v: list[float] = []", "[1, 2]", [1.0, 2.0]),
         ("d: dict[str, str] = {}", '{"a": "b"}', {"a": "b"}),
@@ -102,13 +100,13 @@ def test_a_typed_text_is_read_by_the_declared_type(line: str, text: str, value: 
         ("x: float = 1.0", float("nan"), "a number"),
         ("x: float = 1.0", Text("inf"), "a number"),
         ("x: float = 1.0", False, "a number"),
+        ("x: float = 1.0", 10**400, "a number"),
         ("b: bool = True", 1, "true or false"),
         ("b: bool = True", Text("1"), "true or false"),
         ("s: str = ''", 5, "text"),
         ("v: list[int] = []", Text("[1, 2.5]"), "a list of a whole number"),
         ("v: list[int] = []", Text("1, 2"), "a list of a whole number"),
         ("d: dict[str, str] = {}", {"a": 1}, "a dict of text to text"),
-        ("n: Optional[int] = None", "x", "a whole number or null"),
     ],
 )
 def test_a_value_of_another_type_is_refused_in_one_line(line: str, value: Any, expected: str) -> None:
@@ -128,12 +126,11 @@ def test_limits_hold_for_values_and_for_the_elements_of_a_list() -> None:
             n.accept(wrong)
     with pytest.raises(ValueError, match="v = 0: must be at least 1"):
         restrict(one("v: list[int] = [1]"), {"min": 1}).accept([3, 0])
-    assert restrict(one("n: Optional[int] = None"), {"min": 1}).accept(None) is None
 
 
 def test_a_choice_that_is_none_gets_a_suggestion() -> None:
     method = restrict(one("method: str = 'nested'"), {"choices": ["nested", "independent"]})
-    with pytest.raises(ValueError, match="must be one of nested, independent; did you mean 'nested'"):
+    with pytest.raises(ValueError, match=r"must be one of nested, independent \(did you mean 'nested'"):
         method.accept("nestd")
     with pytest.raises(ValueError, match=r"must be like \\d\+-\\d\+"):
         restrict(one("end: str = '1997-09'"), {"pattern": r"\d+-\d+"}).accept("soon")
@@ -145,6 +142,7 @@ def test_a_choice_that_is_none_gets_a_suggestion() -> None:
         ("n: int = 3", {"minimum": 1}, "unknown limit minimum"),
         ("n: int = 3", {"min": 5}, "n = 3: must be at least 5"),
         ("s: str = 'a'", {"min": 5}, "min and max are for numbers"),
+        ("d: dict[str, int] = {}", {"max": 5}, "min and max are for numbers"),
         ("s: str = 'a'", {"choices": ["b"]}, "s = a: must be one of b"),
     ],
 )
