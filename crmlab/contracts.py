@@ -5,6 +5,7 @@ One description of every contract (`FIELDS`) serves twice: as a pandera schema t
 pandera itself is loaded only when a schema is asked for.
 """
 
+import datetime as dt
 import difflib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -19,31 +20,6 @@ from crmlab.errors import ContractError
 
 if TYPE_CHECKING:
     from pandera.pandas import DataFrameSchema
-
-    TRANSACTIONS: DataFrameSchema
-    CUSTOMERS: DataFrameSchema
-    PRODUCTS: DataFrameSchema
-    CAMPAIGNS: DataFrameSchema
-    CONTACTS: DataFrameSchema
-    RESPONSES: DataFrameSchema
-
-__all__ = [
-    "CAMPAIGNS",
-    "CONTACTS",
-    "CUSTOMERS",
-    "FIELDS",
-    "PRODUCTS",
-    "RESPONSES",
-    "TRANSACTIONS",
-    "Acquisition",
-    "Field",
-    "Kind",
-    "Rule",
-    "check_acquisition",
-    "check_table",
-    "require_columns",
-    "suggest",
-]
 
 Kind = Literal["transactions", "customers", "products", "campaigns", "contacts", "responses"]
 
@@ -80,8 +56,8 @@ class Field:
     ----------
     name : str
         Name of the column.
-    type : {"id", "date", "number", "text"}
-        Identifiers are text or whole numbers; dates have no time zone; numbers are finite.
+    type : {"id", "date", "number", "text", "count"}
+        Identifiers are text or whole numbers; dates have no time zone; numbers are finite; counts are the database's.
     description : str
         Meaning and unit.
     required : bool
@@ -93,7 +69,7 @@ class Field:
     """
 
     name: str
-    type: Literal["id", "date", "number", "text"]
+    type: Literal["id", "date", "number", "text", "count"]
     description: str
     required: bool = False
     nullable: bool = True
@@ -103,11 +79,14 @@ class Field:
     def rules(self) -> tuple[Rule, ...]:
         """The rules for single values, in the order in which they are reported."""
         missing = () if self.nullable else (Rule("is missing", lambda s: s.notna()),)
-        return missing + _RULES[self.type]
+        return missing + _TYPES[self.type].rules
 
-    def fits(self, values: pd.Series) -> bool:
-        """Whether the column's dtype is one this field may have."""
-        return _FITS[self.type](values)
+
+@dataclass(frozen=True)
+class _Type:
+    words: str
+    fits: Callable[[pd.Series], bool]
+    rules: tuple[Rule, ...] = ()
 
 
 def _is_text(values: pd.Series) -> bool:
@@ -118,26 +97,14 @@ def _is_number(values: pd.Series) -> bool:
     return pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values)
 
 
-_FITS: dict[str, Callable[[pd.Series], bool]] = {
-    "id": lambda s: pd.api.types.is_integer_dtype(s) or _is_text(s),
-    "date": lambda s: pd.api.types.is_datetime64_dtype(s),
-    "number": _is_number,
-    "text": _is_text,
-}
-_TYPE_WORDS = {
-    "id": "text or whole numbers",
-    "date": "dates without a time zone",
-    "number": "numbers",
-    "text": "text",
-}
-_RULES: dict[str, tuple[Rule, ...]] = {
-    "id": (),
-    "date": (Rule("is before 1900", lambda s: s.isna() | (s >= EARLIEST)),),
-    "number": (
-        Rule("is not finite", lambda s: s.isna() | ~np.isinf(s.astype("float64"))),
-        Rule("is beyond ±1e12", lambda s: s.isna() | np.isinf(s.astype("float64")) | (s.abs() <= LARGEST)),
-    ),
-    "text": (),
+_SINCE_1900 = Rule("is before 1900", lambda s: s.isna() | (s >= EARLIEST))
+_FINITE = Rule("is not finite", lambda s: s.isna() | ~np.isinf(s.astype("float64")))
+_CREDIBLE = Rule("is beyond ±1e12", lambda s: s.isna() | np.isinf(s.astype("float64")) | (s.abs() <= LARGEST))
+_TYPES = {
+    "id": _Type("text or whole numbers", lambda s: pd.api.types.is_integer_dtype(s) or _is_text(s)),
+    "date": _Type("dates without a time zone", pd.api.types.is_datetime64_dtype, (_SINCE_1900,)),
+    "number": _Type("numbers", _is_number, (_FINITE, _CREDIBLE)),
+    "text": _Type("text", _is_text),
 }
 
 
@@ -188,6 +155,7 @@ FIELDS: MappingProxyType[Kind, tuple[Field, ...]] = MappingProxyType(
 
 
 def __getattr__(name: str) -> "DataFrameSchema":
+    """TRANSACTIONS, CUSTOMERS, ...: the pandera schema of each contract, made when it is asked for."""
     kind = name.lower()
     if name.isupper() and kind in FIELDS:
         return _schema(kind)
@@ -198,14 +166,13 @@ def __getattr__(name: str) -> "DataFrameSchema":
 def _schema(kind: Kind) -> "DataFrameSchema":
     import pandera.pandas as pa
 
-    def value_check(field: Field, rule: Rule) -> pa.Check:
-        return pa.Check(lambda s: rule.holds(s) if field.fits(s) else pd.Series(True, index=s.index), error=rule.broken)
-
-    def type_check(field: Field) -> pa.Check:
-        return pa.Check(lambda s: bool(s.isna().all()) or field.fits(s), error=f"is not {_TYPE_WORDS[field.type]}")
+    def value_check(kind: _Type, rule: Rule) -> pa.Check:
+        return pa.Check(lambda s: rule.holds(s) if kind.fits(s) else pd.Series(True, index=s.index), error=rule.broken)
 
     def column(field: Field) -> pa.Column:
-        checks = [type_check(field), *(value_check(field, rule) for rule in _RULES[field.type])]
+        kind = _TYPES[field.type]
+        checks = [pa.Check(lambda s: bool(s.isna().all()) or kind.fits(s), error=f"is not {kind.words}")]
+        checks += [value_check(kind, rule) for rule in kind.rules]
         return pa.Column(checks=checks, nullable=field.nullable, unique=field.unique, required=field.required)
 
     return pa.DataFrameSchema({field.name: column(field) for field in FIELDS[kind]}, name=kind)
@@ -275,10 +242,23 @@ def _in_rows(check: str, group: pd.DataFrame, rows: int) -> str:
 
 def check_acquisition(acquisition: str) -> Acquisition:
     """Return `acquisition` if it is one of the known words, else raise ContractError."""
-    for known in get_args(Acquisition):
-        if acquisition == known:
-            return known
+    if acquisition in get_args(Acquisition):
+        return acquisition  # type: ignore[return-value]
     raise ContractError(f"acquisition must be one of {', '.join(get_args(Acquisition))}; got {acquisition!r}")
+
+
+def as_day(value: Any, name: str) -> dt.date:
+    """Read a day from a string, date or timestamp; the time of day is dropped.
+
+    Examples
+    --------
+    >>> as_day("1997-09-30", "calibration_end")
+    datetime.date(1997, 9, 30)
+    """
+    stamp = pd.to_datetime(value, errors="coerce")
+    if not isinstance(stamp, pd.Timestamp):  # NaT is none
+        raise ContractError(f"{name} is not a date: {value!r}; write it as 'YYYY-MM-DD'")
+    return stamp.date()
 
 
 def require_columns(frame: Any, names: Sequence[str], what: str) -> None:

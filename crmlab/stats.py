@@ -13,17 +13,6 @@ import pandas as pd
 
 from crmlab.errors import ContractError
 
-__all__ = [
-    "PALETTE",
-    "Interval",
-    "bootstrap_interval",
-    "gini",
-    "lorenz",
-    "proportion_interval",
-    "theme",
-    "top_share",
-]
-
 PALETTE: tuple[str, ...] = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F", "#000000")
 """Eight colours that colour-blind readers can tell apart (Okabe & Ito 2008; grey in place of its yellow)."""
 

@@ -6,10 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from crmlab.contracts import require_columns
 from crmlab.errors import ContractError
 from crmlab.stats import Interval, bootstrap_interval
-
-__all__ = ["SegmentStability", "Segments", "explained_share", "kmeans_segments", "segment_stability"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +41,10 @@ class Segments:
 
     def assign(self, features: pd.DataFrame) -> pd.Series:
         """Put customers, e.g. those of a later period, into these segments: the nearest centre by the same scale."""
-        values = (_transform(features[list(self.centres.columns)], self.log) - self.mean) / self.scale
+        require_columns(features, list(self.centres.columns), "assigning customers to these segments")
+        features = features[list(self.centres.columns)]
+        _refuse(_problems_of(features, self.log, vary=False))
+        values = (_transform(features, self.log) - self.mean) / self.scale
         gaps = values.to_numpy()[:, None, :] - self.centres.to_numpy()[None, :, :]
         nearest = np.square(gaps).sum(axis=2).argmin(axis=1)
         return pd.Series(self.centres.index.to_numpy()[nearest], index=features.index, name="segment")
@@ -86,7 +88,12 @@ def kmeans_segments(features: pd.DataFrame, k: int, seed: int, *, log: Sequence[
     """
     from sklearn.cluster import KMeans
 
-    _check_features(features, k, log)
+    problems = _problems_of(features, log, vary=True)
+    problems += [f"{name}: to be logged, but no such feature" for name in log if name not in features.columns]
+    different = len(features.drop_duplicates())
+    if not 2 <= k <= different:
+        problems.append(f"k must be between 2 and the {different} different customers; got {k}")
+    _refuse(problems)
     values = _transform(features, tuple(log))
     mean, scale = values.mean(), values.std(ddof=0)
     standard = ((values - mean) / scale).to_numpy()
@@ -109,23 +116,25 @@ def _transform(features: pd.DataFrame, log: tuple[str, ...]) -> pd.DataFrame:
     return values.assign(**{name: np.log1p(values[name]) for name in log})
 
 
-def _check_features(features: pd.DataFrame, k: int, log: Sequence[str]) -> None:
-    problems = []
+def _problems_of(features: pd.DataFrame, log: Sequence[str], *, vary: bool) -> list[str]:
+    """Why values have no place on the scale of the segments."""
+    problems = [] if len(features.columns) else ["there are no features"]
     for name in features.columns:
         column = features[name]
         if not pd.api.types.is_numeric_dtype(column):
             problems.append(f"{name}: not numeric; encode it or leave it out")
-        elif not np.isfinite(column.astype(float)).all():
-            problems.append(f"{name}: {int((~np.isfinite(column.astype(float))).sum()):,} values missing or infinite")
-        elif column.nunique() < 2:
+        elif broken := int((~np.isfinite(column.astype(float))).sum()):
+            problems.append(f"{name}: {broken:,} values missing or infinite")
+        elif vary and column.nunique() < 2:
             problems.append(f"{name}: the same for all customers; leave it out")
         elif name in log and (column < 0).any():
             problems.append(f"{name}: negative values have no logarithm")
-    problems += [f"{name}: to be logged, but no such feature" for name in log if name not in features.columns]
-    if not 2 <= k <= len(features.drop_duplicates()):
-        problems.append(f"k must be between 2 and the {len(features.drop_duplicates())} different customers; got {k}")
-    if problems or not len(features.columns):
-        raise ContractError("these features cannot be clustered", problems or ["there are none"])
+    return problems
+
+
+def _refuse(problems: list[str]) -> None:
+    if problems:
+        raise ContractError("these features cannot be clustered", problems)
 
 
 @dataclass(frozen=True, eq=False)

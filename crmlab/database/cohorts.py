@@ -13,8 +13,6 @@ from crmlab.database.frames import to_frame
 from crmlab.database.purchases import in_words, read_purchases, require_observed
 from crmlab.errors import ContractError
 
-__all__ = ["CALENDAR", "CohortTable", "Period", "cohort_table"]
-
 Period = Literal["month", "quarter", "year"]
 CALENDAR: Mapping[str, Literal["M", "Q", "Y"]] = {"month": "M", "quarter": "Q", "year": "Y"}
 """Code of each calendar period in pandas and ibis."""

@@ -7,8 +7,6 @@ import pyarrow as pa
 
 from crmlab.errors import ContractError
 
-__all__ = ["as_arrow", "as_table", "to_frame"]
-
 
 def as_table(table: pd.DataFrame | ir.Table) -> ir.Table:
     """Make an ibis table of a frame; an ibis table passes through.

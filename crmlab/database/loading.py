@@ -15,8 +15,6 @@ from crmlab.database.frames import as_arrow
 from crmlab.database.schema import TABLES, Table
 from crmlab.errors import ContractError
 
-__all__ = ["Batch", "LoadReport", "TableSource", "prepare", "write"]
-
 _SQL_TYPES = {"id": "VARCHAR", "text": "VARCHAR", "date": "TIMESTAMP", "number": "DOUBLE", "count": "BIGINT"}
 _DERIVED_ORDER = (
     "CAST(customer_id AS VARCHAR) || '@' || CASE WHEN date = CAST(date AS DATE) "
@@ -56,38 +54,32 @@ class LoadReport:
         return "\n".join([self.counts.to_string(index=False), *(f"note: {note}" for note in self.notes)])
 
 
-@dataclass(frozen=True, eq=False)
-class Batch:
-    """Tables that keep their contracts, and what there is to say about them."""
-
-    frames: Mapping[str, pd.DataFrame]
-    notes: tuple[str, ...]
-
-
-def prepare(tables: Mapping[str, pd.DataFrame] | TableSource, kind: Literal["load", "refresh"]) -> Batch:
-    """Check all tables against their contracts before the database is touched.
+def prepare(
+    tables: Mapping[str, pd.DataFrame] | TableSource, kind: Literal["load", "refresh"]
+) -> tuple[dict[str, pd.DataFrame], list[str]]:
+    """Check all tables against their contracts before the database is touched; return them, with notes.
 
     Raises
     ------
     ContractError
         With the problems of all tables.
     """
+    source = tables if isinstance(tables, Mapping) else tables.tables
+    known = get_args(Kind)
+    frames = {name: source[name] for name in source if name in known}
+    others = [name for name in source if name not in known]
+    notes, problems = [], []
     if isinstance(tables, Mapping):
-        frames, notes, problems = dict(tables), [], []
-        for name in [name for name in frames if name not in get_args(Kind)]:
-            problems.append(f"{name!r} is no table of the database{suggest(name, get_args(Kind))}")
-            del frames[name]
+        problems = [f"{name!r} is no table of the database{suggest(name, known)}" for name in others]
     else:
-        frames = {name: tables.tables[name] for name in tables.tables if name in get_args(Kind)}
-        notes = [f"{name}: not stored, the database has no such table" for name in tables.tables if name not in frames]
-        problems = []
+        notes = [f"{name}: not stored, the database has no such table" for name in others]
     if kind == "load" and "transactions" not in frames:
         problems.append("a load needs the table 'transactions'")
     for name, frame in frames.items():
         problems += _problems_of(name, frame)
     if problems:
         raise ContractError(f"nothing was written: this {kind} has problems", problems)
-    return Batch(frames, tuple(notes))
+    return frames, notes
 
 
 def _problems_of(name: str, frame: pd.DataFrame) -> list[str]:
@@ -100,21 +92,8 @@ def _problems_of(name: str, frame: pd.DataFrame) -> list[str]:
     return []
 
 
-def write(con: Any, kind: Literal["load", "refresh"], batch: Batch) -> LoadReport:
-    """Write a checked batch; the caller holds the transaction that makes it all or nothing.
-
-    Parameters
-    ----------
-    con : ibis backend
-        Connection to the database.
-    kind : {"load", "refresh"}
-        Whether to start from nothing.
-    batch : Batch
-        From `prepare`.
-
-    Returns
-    -------
-    LoadReport
+def write(con: Any, kind: Literal["load", "refresh"], frames: Mapping[str, pd.DataFrame]) -> LoadReport:
+    """Write tables that `prepare` has checked; the caller holds the transaction that makes it all or nothing.
 
     Raises
     ------
@@ -123,18 +102,15 @@ def write(con: Any, kind: Literal["load", "refresh"], batch: Batch) -> LoadRepor
     """
     if kind == "load":
         _create(con)
-    _align_ids(con, batch.frames)
-    notes = [*batch.notes]
-    for name, frame in batch.frames.items():
-        if name == "transactions":
-            notes += _stage_transactions(con, frame)
-        else:
-            _stage(con, TABLES[name], frame)
-    staged = [name for name in TABLES if name in batch.frames]
-    if "transactions" in batch.frames:
+    _align_ids(con, frames)
+    notes: list[str] = []
+    staged = [name for name in TABLES if name in frames]
+    for name in staged:
+        _stage(con, TABLES[name], frames[name])
+    if "transactions" in frames:
+        notes += _stage_transactions(con, frames["transactions"])
+        notes += _partial_orders(con) if kind == "refresh" else []
         staged += ["orders", "lines"]
-    if kind == "refresh" and "lines" in staged:
-        notes += _partial_orders(con)
     counts = {name: _merge(con, TABLES[name]) for name in staged}
     for table in TABLES.values():
         for column, parent in table.references.items():
@@ -216,7 +192,7 @@ def _check_orders(con: Any) -> None:
     count = _scalar(con, f"SELECT count(*) FROM (SELECT 1 {torn}) AS torn")
     if count:
         first = con.raw_sql(f"SELECT order_id {torn} ORDER BY order_id LIMIT 3").fetchall()
-        listed = ", ".join(str(row[0]) for row in first)
+        listed = ", ".join(str(order) for (order,) in first)
         problem = f"order_id: {count:,} orders belong to several customers (first: {listed})"
         raise ContractError("nothing was written: the log contradicts itself", [problem])
 

@@ -1,9 +1,9 @@
 """Figures of the customer database. Each takes a result, draws on an Axes and returns it; titles are the reader's."""
 
 from collections.abc import Mapping
+from itertools import cycle
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
@@ -15,16 +15,7 @@ from crmlab.stats import PALETTE, lorenz, top_share
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-__all__ = [
-    "plot_cohort_layers",
-    "plot_cohorts",
-    "plot_lorenz",
-    "plot_rfm_heatmap",
-    "plot_schema",
-    "plot_segments",
-    "plot_transitions",
-]
+    from matplotlib.axis import Axis
 
 _COHORT_LABELS = {
     "customers": "active customers",
@@ -53,14 +44,13 @@ def plot_lorenz(
     """
     ax = _axes(ax)
     named = values if isinstance(values, Mapping) else {"customers": values}
-    for (name, group), colour in zip(named.items(), PALETTE * len(named), strict=False):
-        curve = lorenz(group)
+    for (name, group), colour in zip(named.items(), cycle(PALETTE), strict=False):
         label = f"{name}: the top {top:.0%} hold {top_share(group, top):.0%}"
-        ax.plot(curve["share_customers"], curve["share_value"], color=colour, label=label)
+        lorenz(group).plot(x="share_customers", y="share_value", color=colour, label=label, ax=ax)
     ax.plot([0, 1], [0, 1], color="0.6", linestyle="--", linewidth=1, label="all equal")
     ax.axvline(1 - top, color="0.8", linewidth=1, zorder=0)
     ax.set(xlabel="share of customers, the smallest first", ylabel="share of value", xlim=(0, 1), ylim=(0, 1))
-    _percent(ax, "xy")
+    _percent(ax.xaxis, ax.yaxis)
     ax.legend(loc="upper left")
     return ax
 
@@ -100,14 +90,14 @@ def plot_rfm_heatmap(
     import seaborn as sns
 
     ax = _axes(ax)
-    values, label = _per_customer(result.table.set_index("customer_id"), value)
-    codes = result.table.set_index("customer_id")[["r", "f"]].assign(value=values)
-    scores = {score: result.cuts[result.cuts["measure"] == name]["score"].max() for score, name in _SCORES.items()}
-    cells = codes.groupby(["r", "f"])["value"]
-    counted = isinstance(value, str) and value == "customers"
+    table = result.table.set_index("customer_id")
+    values, label = _per_customer(table, value)
+    cells = values.groupby([table["r"], table["f"]])
     sizes = cells.size()
+    counted = isinstance(value, str) and value == "customers"
     grid = (sizes if counted else cells.mean()).where(sizes >= at_least).unstack()
-    grid = grid.reindex(index=range(scores["r"], 0, -1), columns=range(1, scores["f"] + 1))
+    best = result.cuts.groupby("measure")["score"].max()
+    grid = grid.reindex(index=range(best["days_since_last"], 0, -1), columns=range(1, best["n_orders"] + 1))
     sns.heatmap(grid, annot=True, fmt=fmt, cmap="cividis", cbar_kws={"label": label}, ax=ax)
     ax.set(xlabel="f: frequency score (high = many orders)", ylabel="r: recency score (high = bought lately)")
     return ax
@@ -151,14 +141,14 @@ def plot_cohorts(
     from matplotlib.ticker import MaxNLocator
 
     ax = _axes(ax)
-    table = _complete(cohorts).assign(cohort=lambda rows: rows["cohort"].map(_period_name(cohorts)))
+    table = _complete(cohorts)
     count = table["cohort"].nunique()
     sns.lineplot(table, x="age", y=value, hue="cohort", palette=sns.color_palette("viridis", count), marker="o", ax=ax)
     ax.set(xlabel=f"age of the cohort, {cohorts.period}s", ylabel=_COHORT_LABELS[value])
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.set_ylim(bottom=0)
     if value == "share_active":
-        _percent(ax, "y")
+        _percent(ax.yaxis)
     return ax
 
 
@@ -190,16 +180,10 @@ def plot_cohort_layers(
     import seaborn as sns
 
     ax = _axes(ax)
-    name = _period_name(cohorts)
     layers = _complete(cohorts).pivot_table(index="calendar", columns="cohort", values=value, fill_value=0)
-    bottom = np.zeros(len(layers))
-    for cohort, colour in zip(layers.columns, sns.color_palette("viridis", layers.shape[1]), strict=True):
-        ax.bar(
-            [name(period) for period in layers.index], layers[cohort], bottom=bottom, color=colour, label=name(cohort)
-        )
-        bottom += layers[cohort].to_numpy()
+    colours = sns.color_palette("viridis", layers.shape[1])
+    layers.plot.bar(stacked=True, width=0.8, rot=45, color=colours, ax=ax)
     ax.set(xlabel=cohorts.period, ylabel=_COHORT_LABELS[value])
-    ax.tick_params(axis="x", rotation=45)
     ax.legend(title="acquired", reverse=True, bbox_to_anchor=(1.02, 1), loc="upper left")
     return ax
 
@@ -253,7 +237,6 @@ def plot_transitions(stability: SegmentStability, *, ax: "Axes | None" = None) -
     return ax
 
 
-_SCORES = {"r": "days_since_last", "f": "n_orders"}
 _DRAWN = (("campaigns", "products"), ("contacts", "responses", "lines"), ("customers", "orders"))
 _BOX, _GAP, _MOST = 2.6, 1.2, 9
 
@@ -329,19 +312,15 @@ def _axes(ax: "Axes | None", **figure: Any) -> "Axes":
     return plt.subplots(**figure)[1]
 
 
-def _percent(ax: "Axes", which: str) -> None:
-    from matplotlib.ticker import PercentFormatter
-
-    for letter in which:
-        (ax.xaxis if letter == "x" else ax.yaxis).set_major_formatter(PercentFormatter(xmax=1, decimals=0))
+def _percent(*axes: "Axis") -> None:
+    for axis in axes:
+        axis.set_major_formatter("{x:.0%}")
 
 
 def _complete(cohorts: CohortTable) -> pd.DataFrame:
-    """The table without a last period that the log does not cover to its end."""
+    """The table with periods by name, without a last one that the log does not cover to its end."""
     table = cohorts.table
     earlier = table[table["calendar"] < table["calendar"].max()]
-    return table if cohorts.last_period_complete or earlier.empty else earlier
-
-
-def _period_name(cohorts: CohortTable) -> Any:
-    return lambda start: str(pd.Period(start, freq=CALENDAR[cohorts.period]))
+    table = table if cohorts.last_period_complete or earlier.empty else earlier
+    names = {name: table[name].dt.to_period(CALENDAR[cohorts.period]).astype("str") for name in ("cohort", "calendar")}
+    return table.assign(**names)

@@ -15,18 +15,9 @@ import ibis
 import ibis.expr.types as ir
 import pandas as pd
 
-from crmlab.contracts import check_acquisition, require_columns
+from crmlab.contracts import as_day, check_acquisition, require_columns
 from crmlab.database.frames import as_table, to_frame
 from crmlab.errors import ContractError
-
-__all__ = [
-    "PurchaseLog",
-    "as_day",
-    "in_words",
-    "new_customers",
-    "read_purchases",
-    "require_observed",
-]
 
 _NEEDED = ("customer_id", "date", "amount")
 
@@ -162,23 +153,6 @@ def require_observed(acquisition: str, what: str) -> None:
             "the middle of its customers' lives, so the first row of a customer is not the first purchase. Keep only "
             "new customers with new_customers(transactions, look_back=...) and pass acquisition='observed'"
         )
-
-
-def as_day(value: Any, name: str) -> dt.date:
-    """Read a day from a string, date or timestamp; the time of day is dropped.
-
-    Examples
-    --------
-    >>> as_day("1997-09-30", "calibration_end")
-    datetime.date(1997, 9, 30)
-    """
-    try:
-        stamp = pd.Timestamp(value)
-    except (ValueError, TypeError) as error:
-        raise ContractError(f"{name} is not a date: {value!r}; write it as 'YYYY-MM-DD'") from error
-    if pd.isna(stamp):
-        raise ContractError(f"{name} is not a date: {value!r}; write it as 'YYYY-MM-DD'")
-    return stamp.date()
 
 
 def _narrow(transactions: pd.DataFrame | ir.Table) -> ir.Table:

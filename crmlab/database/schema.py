@@ -3,28 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from crmlab.contracts import FIELDS, Kind
-
-__all__ = ["TABLES", "Column", "Table"]
-
-
-@dataclass(frozen=True)
-class Column:
-    """A column that a table always has.
-
-    Attributes
-    ----------
-    name : str
-        Name of the column.
-    type : {"id", "date", "number", "text", "count"}
-        Ids are text or whole numbers, as they came; counts are whole numbers.
-    description : str
-        Meaning and unit.
-    """
-
-    name: str
-    type: str
-    description: str
+from crmlab.contracts import FIELDS, Field, Kind
 
 
 @dataclass(frozen=True)
@@ -37,7 +16,7 @@ class Table:
         Name of the table.
     row : str
         What one row is.
-    columns : tuple of Column
+    columns : tuple of Field
         Columns that are always there; a table keeps further columns of its source after them.
     key : tuple of str
         Columns that tell rows apart.
@@ -47,29 +26,29 @@ class Table:
 
     name: str
     row: str
-    columns: tuple[Column, ...]
+    columns: tuple[Field, ...]
     key: tuple[str, ...]
     references: Mapping[str, str] = field(default_factory=dict)
 
 
-def _contract(kind: Kind, *names: str) -> tuple[Column, ...]:
+def _contract(kind: Kind, *names: str) -> tuple[Field, ...]:
     """Columns as the contract describes them: all, or those named."""
-    described = {f.name: Column(f.name, f.type, f.description) for f in FIELDS[kind]}
+    described = {field.name: field for field in FIELDS[kind]}
     return tuple(described[name] for name in names or described)
 
 
-_OCCURRENCE = Column("occurrence", "count", "1, 2, ... among rows that agree in the rest of the key")
+_OCCURRENCE = Field("occurrence", "count", "1, 2, ... among rows that agree in the rest of the key")
 _EVENT_KEY = ("campaign_id", "customer_id", "date", "occurrence")
 _EVENT_LINKS = {"campaign_id": "campaigns", "customer_id": "customers"}
-_ORDER = Column("order_id", "id", "the order; customer@date where the log names none")
+_ORDER = Field("order_id", "id", "the order; customer@date where the log names none")
 _LOADS = (
-    Column("load_id", "count", "1, 2, ... in the order of loading; a load starts again at 1"),
-    Column("kind", "text", "load or refresh"),
-    Column("table_name", "text", "the table"),
-    Column("new", "count", "rows added"),
-    Column("changed", "count", "rows of known key in which another column changed"),
-    Column("unchanged", "count", "rows that were there already"),
-    Column("referenced", "count", "rows added with the key alone, because another table names it"),
+    Field("load_id", "count", "1, 2, ... in the order of loading; a load starts again at 1"),
+    Field("kind", "text", "load or refresh"),
+    Field("table_name", "text", "the table"),
+    Field("new", "count", "rows added"),
+    Field("changed", "count", "rows of known key in which another column changed"),
+    Field("unchanged", "count", "rows that were there already"),
+    Field("referenced", "count", "rows added with the key alone, because another table names it"),
 )
 
 TABLES: Mapping[str, Table] = {

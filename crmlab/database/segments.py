@@ -16,8 +16,6 @@ from crmlab.database.frames import to_frame
 from crmlab.database.purchases import in_words, read_purchases
 from crmlab.errors import ContractError
 
-__all__ = ["ABC", "RFM", "abc_classes", "rfm"]
-
 _MEASURES = {"days_since_last": "r", "n_orders": "f", "amount": "m"}
 
 
@@ -144,6 +142,7 @@ def rfm(
         amount=log.days.amount.sum(),
     )
     table = to_frame(per_customer.order_by("customer_id"))
+    table["amount"] = table["amount"].round(6)  # 0.1 + 0.2 and 0.3 are one value, in whatever order they were added
     cuts: list[pd.DataFrame] = []
     within = pd.Series("", index=table.index)
     used: dict[str, tuple[float, ...]] = {}

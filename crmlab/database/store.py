@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Literal
 
 import duckdb
@@ -16,8 +16,6 @@ from crmlab.database import views
 from crmlab.database.loading import LoadReport, TableSource, prepare, write
 from crmlab.database.schema import TABLES
 from crmlab.errors import StoreError
-
-__all__ = ["CustomerDB"]
 
 _DATA = [name for name in TABLES if name != "loads"]
 _VIEW = "customers_360"
@@ -81,9 +79,7 @@ class CustomerDB:
     def __enter__(self) -> "CustomerDB":
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def load(self, tables: Mapping[str, pd.DataFrame] | TableSource) -> LoadReport:
@@ -164,9 +160,8 @@ class CustomerDB:
     def table(self, name: str) -> ir.Table:
         """A table, or the view ``customers_360``, as an ibis expression."""
         if name not in (*TABLES, _VIEW):
-            raise StoreError(
-                f"there is no table {name!r}{suggest(name, TABLES)}; there are: {', '.join(TABLES)}, {_VIEW}"
-            )
+            known = [*TABLES, _VIEW]
+            raise StoreError(f"there is no table {name!r}{suggest(name, known)}; there are: {', '.join(known)}")
         self._require_loaded()
         return self._con.table(name)
 
@@ -230,15 +225,13 @@ class CustomerDB:
 
     def _write(self, kind: Literal["load", "refresh"], tables: Mapping[str, pd.DataFrame] | TableSource) -> LoadReport:
         if self.read_only:
-            raise StoreError(
-                f"the database {self.target} is open for reading only; open it without read_only to {kind}"
-            )
-        batch = prepare(tables, kind)
+            raise StoreError(f"{self.target} is open for reading only; open it without read_only to {kind}")
+        frames, notes = prepare(tables, kind)
         with self._transaction():
-            report = write(self._con, kind, batch)
+            report = write(self._con, kind, frames)
             overview = views.customers_360({name: self._con.table(name) for name in _DATA})
             self._con.create_view(_VIEW, overview, overwrite=True)
-        return report
+        return replace(report, notes=(*notes, *report.notes))
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -257,7 +250,7 @@ class CustomerDB:
 
 def _why_not_open(place: str, error: Exception) -> str:
     text = str(error)
-    if "lock" in text.lower():
+    if "set lock" in text or "used by another process" in text:  # as POSIX and Windows say it
         return f"the database {place!r} is open elsewhere for writing; close it there, or open it read_only everywhere"
     if not Path(place).exists():
         return f"cannot make a database at {place!r}: does the folder exist? ({text})"

@@ -15,12 +15,10 @@ import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
 
-from crmlab.contracts import Acquisition, check_acquisition, require_columns
+from crmlab.contracts import Acquisition, as_day, check_acquisition, require_columns
 from crmlab.database.frames import as_table, to_frame
-from crmlab.database.purchases import as_day, in_words, read_purchases
+from crmlab.database.purchases import in_words, read_purchases
 from crmlab.errors import ContractError
-
-__all__ = ["DAYS_PER_UNIT", "CustomerSummary", "TimeUnit", "customer_summary"]
 
 TimeUnit = Literal["day", "week", "month", "year"]
 
@@ -102,12 +100,8 @@ class CustomerSummary:
         [1, 1]
         """
         _check_unit(time_unit)
-        _check_frame(frame)
-        known = ["customer_id", *_KEY, "monetary_value", *_HOLDOUT]
-        kept = frame[[name for name in known if name in frame.columns]].copy()
-        kept["frequency"] = kept["frequency"].astype("int64")
         return cls(
-            as_table(kept),
+            as_table(_checked(frame)),
             time_unit,
             None if calibration_end is None else as_day(calibration_end, "calibration_end"),
             None if observation_end is None else as_day(observation_end, "observation_end"),
@@ -283,15 +277,15 @@ def _check_split(split: dt.date, start: dt.date, end: dt.date) -> None:
         )
 
 
-def _check_frame(frame: pd.DataFrame) -> None:
-    """Collect everything that keeps `frame` from being a customer summary."""
+def _checked(frame: pd.DataFrame) -> pd.DataFrame:
+    """The columns of a customer summary as numbers; all that keeps `frame` from being one is collected."""
     require_columns(frame, ["customer_id", *_KEY], "a customer summary")
     numbers = [name for name in [*_KEY, "monetary_value", *_HOLDOUT] if name in frame.columns]
     values = frame[numbers].apply(pd.to_numeric, errors="coerce")
     rules = {f"{name}: not a finite number": ~np.isfinite(values[name]) for name in numbers}
     rules |= {f"{name}: negative": values[name] < 0 for name in numbers}
-    for name in {"frequency", "frequency_holdout"} & set(numbers):
-        rules[f"{name}: not a whole number"] = values[name] % 1 > 0
+    counts = [name for name in ("frequency", "frequency_holdout") if name in numbers]
+    rules |= {f"{name}: not a whole number": values[name] % 1 > 0 for name in counts}
     rules |= {
         "recency: larger than T": values["recency"] > values["T"],
         "recency: above 0 without a repeat purchase": (values["frequency"] == 0) & (values["recency"] > 0),
@@ -306,3 +300,4 @@ def _check_frame(frame: pd.DataFrame) -> None:
     ]
     if problems or frame.empty:
         raise ContractError("this frame is no customer summary (rows counted from 1)", problems or ["it has no rows"])
+    return frame[["customer_id"]].join(values.astype(dict.fromkeys(counts, "int64")))

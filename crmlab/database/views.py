@@ -11,8 +11,6 @@ import pandas as pd
 from crmlab.database.frames import to_frame
 from crmlab.errors import StoreError
 
-__all__ = ["Customer360", "customers_360", "profile", "transactions"]
-
 _HEAD = ["customer_id", "date", "amount", "order_id", "product_id", "quantity", "channel"]
 _SHOWN = 5
 

@@ -7,7 +7,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 import pandas as pd
 
-from crmlab.contracts import FIELDS
+from crmlab.contracts import FIELDS, as_day
 from crmlab.datasets.files import RawTable, read_raw
 from crmlab.datasets.mapping import UNIT_PRICE, map_columns
 from crmlab.datasets.parse import DateOrder, Parsed, parse_dates, parse_ids, parse_numbers
@@ -160,7 +160,8 @@ def read_transactions(
         duplicates=(duplicates, get_args(Treatment)),
         returns=(returns, get_args(Treatment)),
     )
-    last = _last_date(latest)
+    tomorrow = pd.Timestamp.now() + pd.Timedelta(days=1)
+    last = pd.Timestamp(as_day(tomorrow if latest is None else latest, "latest"))
     raw = read_raw(path_or_frame, encoding)
     try:
         mapping, notes = map_columns([*raw.frame.columns], columns or {})
@@ -197,13 +198,6 @@ def _parse(name: str, raw: pd.Series) -> Parsed:
     if kind == "number":
         return parse_numbers(raw)
     return parse_ids(raw if kind == "id" else raw.astype("str"))
-
-
-def _last_date(latest: str | pd.Timestamp | None) -> pd.Timestamp:
-    try:
-        return (pd.Timestamp.now() + pd.Timedelta(days=1) if latest is None else pd.Timestamp(latest)).normalize()
-    except ValueError:
-        raise ContractError(f"latest={latest!r} is not a date; write it like '2024-12-31'") from None
 
 
 class _Rows:

@@ -56,6 +56,20 @@ def test_features_that_cannot_be_clustered_are_named_together(blobs):
     )
 
 
+def test_customers_without_a_value_are_in_no_segment(blobs):
+    segments = kmeans_segments(blobs, k=3, seed=1, log=["amount"])
+    with pytest.raises(ContractError) as caught:
+        segments.assign(pd.DataFrame({"age": [np.nan, 1.0], "amount": [1.0, -1.0]}))
+    assert caught.value.problems == (
+        "age: 1 values missing or infinite",
+        "amount: negative values have no logarithm",
+    )
+    with pytest.raises(ContractError, match="'amount'"):
+        segments.assign(blobs[["age"]])
+    with pytest.raises(ContractError, match="there are no features"):
+        kmeans_segments(blobs[[]], k=2, seed=1)
+
+
 def test_stability_of_known_labels():
     before = pd.Series({"a": 1, "b": 1, "c": 2, "d": 2, "gone": 1})
     after = pd.Series({"d": 2, "c": 2, "b": 2, "a": 1, "new": 1, "late": 2})

@@ -64,6 +64,14 @@ def test_nested_quantiles_are_taken_within_cells():
     assert "r among all, f within r" in repr(result)
 
 
+def test_money_added_up_in_another_order_is_the_same_money():
+    amounts = {"a": [0.1, 0.2, 0.3], "b": [0.3, 0.2, 0.1], "c": [0.6]}
+    days = ["2024-01-01", "2024-01-02", "2024-01-03"]
+    result = rfm(log([(who, day, x) for who, paid in amounts.items() for day, x in zip(days, paid, strict=False)]))
+    assert result.table["amount"].tolist() == [0.6] * 3
+    assert result.table["m"].nunique() == 1
+
+
 def test_days_count_back_from_the_observation_end():
     assert rfm(FOUR, bins=2, observation_end="2024-02-10").table["days_since_last"].tolist() == [40, 31, 20, 10]
     assert rfm(FOUR, bins=2, observation_end="2024-01-10").table["customer_id"].tolist() == ["a", "b"]

@@ -249,7 +249,7 @@ def test_read_only_reads_and_does_not_write(tmp_path, shop):
 
 
 def test_what_cannot_be_opened(tmp_path):
-    text = tmp_path / "notes.txt"
+    text = tmp_path / "blocks of text.txt"
     text.write_text("no database " * 500)
     with pytest.raises(StoreError, match="cannot be opened as a database"):
         CustomerDB.open(text)

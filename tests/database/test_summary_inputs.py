@@ -138,6 +138,11 @@ def test_from_frame_keeps_what_it_was_told():
     assert "left out         nothing" in repr(taken)
 
 
+def test_from_frame_makes_numbers_of_numbers_written_as_text():
+    taken = CustomerSummary.from_frame(summary_frame(recency=["3", "0.0"], frequency=["2", "0"]), time_unit="week")
+    assert taken.counts()[["frequency", "recency"]].to_numpy().tolist() == [[0, 0.0], [2, 3.0]]
+
+
 @pytest.mark.parametrize(
     ("columns", "problem"),
     [

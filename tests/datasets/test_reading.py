@@ -254,7 +254,9 @@ def test_the_last_date_that_can_be_true(write):
     assert told.rejects["reason"].tolist() == ["date is after 2024-01-31"] * 2
     assert accounted(read_transactions(path)).rejects["reason"].tolist() == ["date is in the future"]
     assert accounted(read_transactions(path, latest=pd.Timestamp("2100-01-01"))).rejects.empty
-    assert "latest='soon' is not a date" in refusal(path, latest="soon")
+    assert accounted(read_transactions(path, latest=pd.Timestamp("2024-01-31", tz="UTC"))).report.accepted == 1
+    assert "latest is not a date: 'soon'" in refusal(path, latest="soon")
+    assert "latest is not a date: NaT" in refusal(path, latest=pd.NaT)
 
 
 def test_an_open_date_order_names_the_file_and_is_settled_by_telling(write):
