@@ -9,25 +9,12 @@ from crmlab.errors import ContractError
 
 
 def as_table(table: pd.DataFrame | ir.Table) -> ir.Table:
-    """Make an ibis table of a frame; an ibis table passes through.
-
-    Raises
-    ------
-    ContractError
-        If a column of the frame mixes types, such as ids that are partly numbers and partly text.
-
-    Examples
-    --------
-    >>> as_table(pd.DataFrame({"customer_id": ["a"]})).columns
-    ('customer_id',)
-    """
-    if isinstance(table, pd.DataFrame):
-        return ibis.memtable(as_arrow(table))
-    return table
+    """Make an ibis table of a frame; an ibis table passes through."""
+    return ibis.memtable(as_arrow(table)) if isinstance(table, pd.DataFrame) else table
 
 
 def as_arrow(frame: pd.DataFrame) -> pa.Table:
-    """Make an Arrow table of a frame, without its index."""
+    """Make an Arrow table of a frame, without its index; refuse columns of mixed types, e.g. ids partly text."""
     columns, problems = {}, []
     for name in frame.columns:
         try:
@@ -51,11 +38,5 @@ def _plain(values: pa.Array) -> pa.Array:
 
 
 def to_frame(expression: ir.Table) -> pd.DataFrame:
-    """Evaluate an ibis table in its engine and bring the result home; dates come as datetime64.
-
-    Examples
-    --------
-    >>> to_frame(as_table(pd.DataFrame({"n": [1, 2]})))["n"].tolist()
-    [1, 2]
-    """
+    """Evaluate an ibis table in its engine and bring the result home; dates come as datetime64."""
     return expression.to_pyarrow().to_pandas(date_as_object=False)

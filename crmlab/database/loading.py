@@ -57,13 +57,7 @@ class LoadReport:
 def prepare(
     tables: Mapping[str, pd.DataFrame] | TableSource, kind: Literal["load", "refresh"]
 ) -> tuple[dict[str, pd.DataFrame], list[str]]:
-    """Check all tables against their contracts before the database is touched; return them, with notes.
-
-    Raises
-    ------
-    ContractError
-        With the problems of all tables.
-    """
+    """Check all tables against their contracts before the database is touched; return them, with notes."""
     source = tables if isinstance(tables, Mapping) else tables.tables
     known = get_args(Kind)
     frames = {name: source[name] for name in source if name in known}
@@ -93,13 +87,7 @@ def _problems_of(name: str, frame: pd.DataFrame) -> list[str]:
 
 
 def write(con: Any, kind: Literal["load", "refresh"], frames: Mapping[str, pd.DataFrame]) -> LoadReport:
-    """Write tables that `prepare` has checked; the caller holds the transaction that makes it all or nothing.
-
-    Raises
-    ------
-    ContractError
-        If an order belongs to two customers, or a column has another type than in the database.
-    """
+    """Write tables that `prepare` has checked; the caller holds the transaction that makes it all or nothing."""
     if kind == "load":
         _create(con)
     _align_ids(con, frames)
@@ -204,9 +192,9 @@ def _partial_orders(con: Any) -> list[str]:
         f"SELECT count(*) FROM ({sizes.format('in_lines')}) AS i JOIN ({sizes.format('lines')}) AS t "
         "ON t.order_id = i.order_id WHERE i.n < t.n"
     )
-    if count := _scalar(con, fewer):
-        return [f"lines: {count:,} orders have fewer lines in this batch than before; the others stay as they are"]
-    return []
+    count = _scalar(con, fewer)
+    said = f"lines: {count:,} orders have fewer lines in this batch than before; the others stay as they are"
+    return [said] if count else []
 
 
 def _bring_in(con: Any, tables: tuple[Table, ...], frame: pd.DataFrame) -> list[str]:

@@ -8,7 +8,6 @@ amount. Rows of zero money count. Dates after the observation end do not exist. 
 import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any
 
 import ibis
@@ -46,22 +45,6 @@ class PurchaseLog:
 def read_purchases(transactions: pd.DataFrame | ir.Table, observation_end: str | dt.date | None = None) -> PurchaseLog:
     """Merge a transactions table into purchases (see the module's first lines for what a purchase is).
 
-    Parameters
-    ----------
-    transactions : pandas.DataFrame or ibis table
-        Columns ``customer_id``, ``date``, ``amount``, in any order of rows; other columns are ignored.
-    observation_end : str or date, optional
-        Last day that counts. Default: the last date in the log, never "today".
-
-    Returns
-    -------
-    PurchaseLog
-
-    Raises
-    ------
-    ContractError
-        If columns are missing or of the wrong type, values are missing, or no purchase is left.
-
     Examples
     --------
     >>> rows = pd.DataFrame({"customer_id": [1, 1], "date": pd.to_datetime(["2024-01-05"] * 2), "amount": [3.0, 4.0]})
@@ -71,11 +54,16 @@ def read_purchases(transactions: pd.DataFrame | ir.Table, observation_end: str |
     rows = _narrow(transactions)
     end = None if observation_end is None else as_day(observation_end, "observation_end")
     facts = _facts(rows, end)
-    last = end if end is not None else as_day(facts["end"], "date")
+    last = end or facts["end"]
     in_window = rows.filter(rows.day <= ibis.date(last), rows.amount >= 0)
     days = in_window.group_by("customer_id", "day").agg(amount=in_window.amount.sum())
     days = days.mutate(first_day=days.day.min().over(group_by="customer_id"))
-    return PurchaseLog(days, as_day(facts["start"], "date"), last, _left_out(facts))
+    left_out = {
+        "rows of returns (negative amounts)": facts["returns"],
+        "rows after the observation end": facts["late"],
+        "customers without a purchase": facts["customers"] - facts["buyers"],
+    }
+    return PurchaseLog(days, facts["start"], last, {what: count for what, count in left_out.items() if count})
 
 
 def new_customers(transactions: pd.DataFrame | ir.Table, *, look_back: int) -> pd.DataFrame | ir.Table:
@@ -112,41 +100,23 @@ def new_customers(transactions: pd.DataFrame | ir.Table, *, look_back: int) -> p
     if look_back < 1:
         raise ContractError(f"look_back must be at least 1 day, got {look_back}")
     rows = _narrow(transactions)
-    start = as_day(_facts(rows, None)["start"], "date")
+    start = _facts(rows, None)["start"]
     firsts = rows.group_by("customer_id").agg(first=rows.day.min())
     new = firsts.filter(firsts["first"] >= ibis.date(start + dt.timedelta(days=look_back))).select("customer_id")
     if new.count().to_pyarrow().as_py() == 0:
-        raise ContractError(
-            f"no customer is first seen {look_back} days or more after {start}: use a shorter look_back"
-        )
+        raise ContractError(f"no customer is first seen {look_back} days or more after {start}; shorten look_back")
     if isinstance(transactions, pd.DataFrame):
         return transactions[transactions["customer_id"].isin(to_frame(new)["customer_id"])]
     return transactions.semi_join(new, "customer_id")
 
 
 def in_words(left_out: Mapping[str, int]) -> str:
-    """What was left out, for a repr.
-
-    Examples
-    --------
-    >>> in_words({"rows of returns": 1200}), in_words({})
-    ('1,200 rows of returns', 'nothing')
-    """
+    """What was left out, for a repr: ``'1,200 rows of returns'``, or ``'nothing'``."""
     return "; ".join(f"{count:,} {what}" for what, count in left_out.items()) or "nothing"
 
 
 def require_observed(acquisition: str, what: str) -> None:
-    """Refuse a left-censored log for `what`, and name the remedy.
-
-    Raises
-    ------
-    ContractError
-        If `acquisition` is ``"left_censored"`` or no known word.
-
-    Examples
-    --------
-    >>> require_observed("observed", "acquisition cohorts")
-    """
+    """Refuse a left-censored log for `what`, and name the remedy."""
     if check_acquisition(acquisition) == "left_censored":
         raise ContractError(
             f"{what} need customers whose first purchase was observed, but this log is left-censored: it starts in "
@@ -197,12 +167,3 @@ def _facts(rows: ir.Table, end: dt.date | None) -> dict[str, Any]:
         window = "" if end is None else f" up to {end}"
         raise ContractError(f"the transactions table ({facts['rows']:,} rows) holds no purchase{window}")
     return facts
-
-
-def _left_out(facts: dict[str, Any]) -> Mapping[str, int]:
-    counts = {
-        "rows of returns (negative amounts)": int(facts["returns"]),
-        "rows after the observation end": int(facts["late"]),
-        "customers without a purchase": int(facts["customers"] - facts["buyers"]),
-    }
-    return MappingProxyType({what: count for what, count in counts.items() if count})

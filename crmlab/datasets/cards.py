@@ -24,6 +24,11 @@ class Column:
     unit: str = ""
     missing: int = 0
 
+    def __str__(self) -> str:
+        unit = f", {self.unit}" if self.unit else ""
+        missing = f" ({self.missing:,} missing)" if self.missing else ""
+        return f"{self.name} ({self.type}{unit}): {self.description}{missing}"
+
 
 @dataclass(frozen=True)
 class Table:
@@ -106,14 +111,7 @@ class Card:
         return self.tables[0].rows if self.tables else None
 
     def __repr__(self) -> str:
-        return "\n".join(self._lines(bullet="  - ", strong=""))
-
-    def _repr_markdown_(self) -> str:
-        return "\n".join(self._lines(bullet="- ", strong="**"))
-
-    def _lines(self, *, bullet: str, strong: str) -> list[str]:
-        gap = [""] if strong else []
-        lines = [f"{strong}{self.title}{strong} ({self.name})", ""]
+        lines = [f"{self.title} ({self.name})", ""]
         heads = {
             "Origin": _ORIGINS[self.origin],
             "First rows": _ACQUISITIONS[self.acquisition],
@@ -121,15 +119,18 @@ class Card:
             "Licence": self.licence,
             "Citation": self.citation,
         }
-        for label, words in heads.items():
-            lines += [f"{strong}{label}{strong}: {words}", *gap] if words else []
+        lines += [f"{label}: {words}" for label, words in heads.items() if words]
         for table in self.tables:
             rows = "rows not known before download" if table.rows is None else f"{table.rows:,} rows"
-            lines += ["", f"{strong}Table {table.name}{strong}: {table.description} ({rows})", *gap]
-            lines += [f"{bullet}{_column_line(column, strong)}" for column in table.columns]
+            lines += ["", f"Table {table.name}: {table.description} ({rows})"]
+            lines += [f"  - {column}" for column in table.columns]
         if self.quirks:
-            lines += ["", f"{strong}Worth knowing{strong}", *gap, *(f"{bullet}{quirk}" for quirk in self.quirks)]
-        return [*lines, "", self.text] if self.text else lines
+            lines += ["", "Worth knowing", *(f"  - {quirk}" for quirk in self.quirks)]
+        return "\n".join([*lines, "", self.text] if self.text else lines)
+
+    def _repr_markdown_(self) -> str:
+        facts, text = repr(self).removesuffix(self.text), self.text
+        return facts.replace("\n", "  \n").replace("  \n  - ", "\n- ") + text
 
 
 _ORIGINS = {
@@ -142,13 +143,6 @@ _ACQUISITIONS = {
     "observed": "first purchases are observed",
     "left_censored": "left-censored: first seen is not first bought",
 }
-
-
-def _column_line(column: Column, strong: str) -> str:
-    unit = f", {column.unit}" if column.unit else ""
-    missing = f" ({column.missing:,} missing)" if column.missing else ""
-    name = f"`{column.name}`" if strong else column.name
-    return f"{name} ({column.type}{unit}): {column.description}{missing}"
 
 
 def card_names() -> tuple[str, ...]:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -14,7 +13,6 @@ from crmlab.datasets.cards import (
     Card,
     Column,
     Origin,
-    SourceFile,
     Table,
     card_names,
     locate,
@@ -108,13 +106,9 @@ class Dataset:
         return self.tables[table]
 
     def __repr__(self) -> str:
-        rows = {table.name: table.rows for table in self.card.tables}
-        tables = ", ".join(f"{name} ({_count(rows.get(name))})" for name in self.tables)
+        counts = {table.name: f"{table.rows:,} rows" for table in self.card.tables if table.rows is not None}
+        tables = ", ".join(f"{name} ({counts.get(name, 'rows not counted')})" for name in self.tables)
         return f"<Dataset {self.name}: {self.title}; {self.origin}, {self.acquisition}; {tables}>"
-
-
-def _count(rows: int | None) -> str:
-    return "rows not counted" if rows is None else f"{rows:,} rows"
 
 
 def load(name: str, *, seed: int | None = None) -> Dataset:
@@ -147,18 +141,13 @@ def load(name: str, *, seed: int | None = None) -> Dataset:
 
 def open_card(card: Card, *, seed: int | None = None) -> Dataset:
     """The data set that a card describes, its files located and verified."""
-    paths = tuple(_path(file, card.needs) for file in card.files)
+    paths = tuple(download.fetch(file) if file.url else locate(file, card.needs) for file in card.files)
     tables = LazyTables(SHELF[card.name](paths, seed))
     sums = {file.name: file.sha256 or sha256_of(path) for file, path in zip(card.files, paths, strict=True)}
     if card.origin == "simulated" and seed is not None:
-        card = replace(
-            card, tables=tuple(replace(table, rows=len(tables[table.name])) for table in card.tables), facts={}
-        )
+        counted = tuple(replace(table, rows=len(tables[table.name])) for table in card.tables)
+        card = replace(card, tables=counted, facts={})
     return Dataset(card, tables, checksums=MappingProxyType(sums))
-
-
-def _path(file: SourceFile, needs: str) -> Path:
-    return download.fetch(file) if file.url else locate(file, needs)
 
 
 def describe(name: str) -> Card:
@@ -256,8 +245,7 @@ def _own(reading: Reading, acquisition: Acquisition) -> Dataset:
 
 
 def _type_word(values: pd.Series) -> str:
-    kinds = {"i": "int", "f": "float", "b": "bool", "M": "datetime"}
-    return kinds.get(values.dtype.kind, "str")
+    return {"i": "int", "f": "float", "b": "bool", "M": "datetime"}.get(values.dtype.kind, "str")
 
 
 def list() -> pd.DataFrame:
@@ -290,10 +278,6 @@ def list() -> pd.DataFrame:
 
 def _available(card: Card) -> bool:
     try:
-        return all(_present(file, card.needs) for file in card.files)
+        return all(download.cached(f).is_file() if f.url else locate(f, card.needs) for f in card.files)
     except DataUnavailableError:
         return False
-
-
-def _present(file: SourceFile, needs: str) -> bool:
-    return download.cached(file).is_file() if file.url else locate(file, needs).is_file()

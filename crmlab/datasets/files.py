@@ -1,5 +1,6 @@
 """From a user's file, whatever it is, to a raw table: bytes, encoding, delimiter, rows as they stand."""
 
+import contextlib
 import csv
 import gzip
 import hashlib
@@ -36,20 +37,8 @@ _NO_TABLE = {
 class RawTable:
     """A table as it stands in the file, nothing interpreted yet.
 
-    Parameters
-    ----------
-    name : str
-        The file's stem, or ``"table"`` for a table in memory.
-    frame : pandas.DataFrame
-        Every row of the file in its order, text columns for a text file; index 0 is the first row of data.
-    damaged : pandas.Series of str
-        For each row what is wrong with the row as a whole, empty where nothing is.
-    encoding, delimiter : str
-        What was found; empty for files without.
-    notes : tuple of str
-        What the reader should know.
-    sha256 : str
-        Checksum of the file, empty for a table in memory.
+    `frame` has every row in its order, as text for a text file; `damaged` says for each row what is wrong with it as a
+    whole, empty where nothing is. What plays no part (the checksum of a table in memory) is empty.
     """
 
     name: str
@@ -62,19 +51,9 @@ class RawTable:
 
 
 def read_raw(source: Any, encoding: str | None = None) -> RawTable:
-    """Read a path, an address or a table in memory.
-
-    Raises
-    ------
-    DataUnavailableError
-        If there is no such file, or the address does not answer.
-    ContractError
-        If the file is no table or has no row of data.
-    """
-    if isinstance(source, pd.DataFrame):
-        return _in_memory("table", source)
-    if hasattr(source, "to_pandas"):
-        return _in_memory("table", source.to_pandas())
+    """Read a path, an address or a table in memory."""
+    if isinstance(source, pd.DataFrame) or hasattr(source, "to_pandas"):
+        return _in_memory("table", source if isinstance(source, pd.DataFrame) else source.to_pandas())
     if not isinstance(source, str | Path):
         raise ContractError(f"a path, an address or a table is needed, not {type(source).__name__}")
     name, content = _content(str(source))
@@ -115,7 +94,7 @@ def _in_memory(name: str, table: pd.DataFrame, notes: tuple[str, ...] = ()) -> R
 
 def _from_bytes(name: str, content: bytes, encoding: str | None) -> RawTable:
     if content.startswith(b"\x1f\x8b"):
-        return _from_bytes(name, _gunzip(content), encoding)
+        return _from_bytes(name, _trying("a gzip file", lambda: gzip.decompress(content)), encoding)
     if content.startswith(b"PAR1"):
         return _in_memory(name, _trying("Parquet", lambda: pd.read_parquet(io.BytesIO(content))))
     if content.startswith(b"PK\x03\x04"):
@@ -132,10 +111,6 @@ def _trying(kind: str, read: Any) -> Any:
         return read()
     except Exception as error:
         raise ContractError(f"this looks like {kind} but cannot be read as such: {error}") from None
-
-
-def _gunzip(content: bytes) -> bytes:
-    return _trying("a gzip file", lambda: gzip.decompress(content))
 
 
 def _from_excel(name: str, content: bytes) -> RawTable:
@@ -214,8 +189,7 @@ def _parse_rows(body: str, delimiter: str, columns: list[str]) -> tuple[pd.DataF
 def _put_back(good: pd.DataFrame, bad: list[Any], delimiter: str, columns: list[str]) -> tuple[pd.DataFrame, pd.Series]:
     """Set rows with too few or too many fields back in their places; surplus fields stay in the last column."""
     places = np.array([row.number - 1 for row in bad], dtype=int)
-    total = len(good) + len(bad)
-    width = len(columns)
+    total, width = len(good) + len(bad), len(columns)
     cells = [(row.text.split(delimiter, width - 1) + [""] * width)[:width] for row in bad]
     good.index = pd.Index(np.delete(np.arange(total), places))
     reasons = np.full(total, "", dtype=object)
@@ -244,37 +218,26 @@ def guess_delimiter(text: str) -> str:
 
 
 def decode(content: bytes, encoding: str | None = None) -> tuple[str, str, tuple[str, ...]]:
-    """Text of a file, its encoding, and a note when the encoding was guessed.
-
-    Raises
-    ------
-    ContractError
-        If a stated encoding does not exist or does not fit.
-    """
+    """Text of a file, its encoding, and a note when the encoding was guessed."""
     if encoding is not None:
-        return _decode_as_told(content, encoding)
+        return _decode_as_told(content, encoding), encoding, ()
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
         return _trying("UTF-16 text", lambda: content.decode("utf-16")), "UTF-16", ()
-    try:
+    with contextlib.suppress(UnicodeDecodeError):
         return content.decode("utf-8-sig"), "UTF-8", ()
-    except UnicodeDecodeError:
-        pass
-    text, label = _guess_decode(content)
-    return text, label, (f"the text is not UTF-8; it was read as {label}: if names look wrong, state encoding=",)
-
-
-def _guess_decode(content: bytes) -> tuple[str, str]:
     if _is_chinese(content):
-        return content.decode("gb18030"), "GB18030"
-    try:
-        return content.decode("cp1252"), "Latin-1 (Windows-1252)"
-    except UnicodeDecodeError:
-        return content.decode("latin-1"), "Latin-1"
+        guess, label = "gb18030", "GB18030"
+    elif set(content).isdisjoint(b"\x81\x8d\x8f\x90\x9d"):  # these Windows-1252 does not have
+        guess, label = "cp1252", "Latin-1 (Windows-1252)"
+    else:
+        guess, label = "latin-1", "Latin-1"
+    note = f"the text is not UTF-8; it was read as {label}: if names look wrong, state encoding="
+    return content.decode(guess), label, (note,)
 
 
-def _decode_as_told(content: bytes, encoding: str) -> tuple[str, str, tuple[str, ...]]:
+def _decode_as_told(content: bytes, encoding: str) -> str:
     try:
-        text = content.decode(encoding)
+        return content.decode(encoding).removeprefix("\ufeff")
     except LookupError:
         raise ContractError(f"there is no encoding {encoding!r}; try 'utf-8', 'gb18030' or 'latin-1'") from None
     except UnicodeDecodeError as error:
@@ -282,7 +245,6 @@ def _decode_as_told(content: bytes, encoding: str) -> tuple[str, str, tuple[str,
         raise ContractError(
             f"line {line} is not {encoding}: {error.reason}; leave encoding out to have it found"
         ) from None
-    return text.removeprefix("\ufeff"), encoding, ()
 
 
 def _is_chinese(content: bytes) -> bool:

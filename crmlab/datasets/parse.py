@@ -155,13 +155,9 @@ def parse_numbers(raw: pd.Series) -> Parsed:
     codes, texts = pd.factorize(written)
     numbers = [_read_number(text) for text in texts]
     mark, notes = _decide_mark(str(raw.name), dict(zip(texts, numbers, strict=True)))
-    values: list[float | None] = []
-    reasons = []
-    for number in numbers:
-        decided = number.meanings.get(mark) if not number.certain else next(iter(number.meanings.values()))
-        values.append(decided)
-        unread = "could have a decimal comma or a decimal point" if number.meanings else "is not a number"
-        reasons.append("" if decided is not None else unread)
+    values = [next(iter(n.meanings.values())) if n.certain else n.meanings.get(mark) for n in numbers]
+    unread = ["could have a decimal comma or a decimal point" if n.meanings else "is not a number" for n in numbers]
+    reasons = ["" if value is not None else reason for value, reason in zip(values, unread, strict=True)]
     return Parsed(_spread(raw, codes, values, "float64"), _spread(raw, codes, reasons, "str").fillna(""), notes)
 
 
@@ -215,11 +211,11 @@ def _read_day(text: str) -> dict[DateOrder, datetime]:
     if match is None:
         return {}
     part = match.groupdict()
+    numbers = (part["a"], part["b"], part["c"]) if "a" in part else ()
     days = {}
     for order in _ORDERS:
-        named = dict(zip(order, (part["a"], part["b"], part["c"]), strict=True)) if "a" in part else {}
-        named = named or {"Y": part["y"], "M": part["m"], "D": part["d"]}
-        if (day := _day(named["Y"], named["M"], named["D"])) is not None:
+        named = dict(zip(order, numbers, strict=True)) if numbers else {"Y": part["y"], "M": part["m"], "D": part["d"]}
+        if day := _day(named["Y"], named["M"], named["D"]):
             days[order] = day
     return days
 
@@ -243,8 +239,9 @@ def _read_clock(text: str) -> tuple[timedelta | None, timedelta | None]:
     hour, minute, second = (int(match[name] or 0) for name in "HMS")
     if match["half"]:
         hour = hour % 12 + 12 * (match["half"].upper() == "P")
-    fraction = int((match["f"] or "0").ljust(6, "0")[:6])
-    return timedelta(0, second, fraction, 0, minute, hour), _offset(match["zone"])
+    microsecond = int((match["f"] or "0").ljust(6, "0")[:6])
+    time = timedelta(hours=hour, minutes=minute, seconds=second, microseconds=microsecond)
+    return time, _offset(match["zone"])
 
 
 def _offset(zone: str | None) -> timedelta | None:
@@ -315,16 +312,12 @@ def _decide_order(column: str, texts: Sequence[str], readings: Sequence[dict[Dat
         orders = " or ".join(_ORDERS[order] for order in fitting)
         raise ContractError(f"the dates of {column!r} can be read as {orders}, {open_text!r} for one; {ask}")
     counts = [f"{name} fits {sum(o in reading for _, reading in dated):,}" for o, name in _ORDERS.items()]
-    odd = ", ".join(repr(text) for text in _only_in_one_order(dated))
+    odd = {tuple(reading): text for text, reading in reversed(dated) if len(reading) < len(_ORDERS)}
+    listed = ", ".join(map(repr, [*odd.values()][:3]))
     raise ContractError(
-        f"the dates of {column!r} are written in more than one order ({odd}): of {len(dated):,} different dates "
+        f"the dates of {column!r} are written in more than one order ({listed}): of {len(dated):,} different dates "
         f"{', '.join(counts)}; {ask}; the others will be rejected"
     )
-
-
-def _only_in_one_order(dated: Sequence[tuple[str, dict[DateOrder, datetime]]]) -> list[str]:
-    first = {tuple(reading): text for text, reading in reversed(dated) if len(reading) < len(_ORDERS)}
-    return list(first.values())[:3]
 
 
 def _zone_info(name: str | None) -> ZoneInfo | None:

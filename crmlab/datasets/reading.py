@@ -1,6 +1,6 @@
 """A user's own table into a transactions table under contract, every row accounted for."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -16,6 +16,11 @@ from crmlab.errors import ContractError
 Treatment = Literal["keep", "reject"]
 
 _FIELDS = {field.name: field for field in FIELDS["transactions"]}
+_BY_TYPE = {"id": parse_ids, "number": parse_numbers, "text": lambda raw: parse_ids(raw.astype("str"))}
+_PARSERS: dict[str, Callable[[pd.Series], Parsed]] = {
+    UNIT_PRICE: parse_numbers,
+    **{field.name: _BY_TYPE[field.type] for field in _FIELDS.values() if field.type != "date"},
+}
 
 
 @dataclass(frozen=True, repr=False)
@@ -193,24 +198,15 @@ def _check_options(**options: tuple[object, tuple[object, ...]]) -> None:
         raise ContractError("read_transactions was told something it does not know", problems)
 
 
-def _parse(name: str, raw: pd.Series) -> Parsed:
-    kind = "number" if name == UNIT_PRICE else _FIELDS[name].type
-    if kind == "number":
-        return parse_numbers(raw)
-    return parse_ids(raw if kind == "id" else raw.astype("str"))
-
-
 class _Rows:
     """Which rows are rejected, and why; a row that is damaged as a whole has no further reasons."""
 
     def __init__(self, raw: RawTable, notes: Sequence[str]) -> None:
         self._frame = raw.frame
         self._whole = raw.damaged == ""
-        self._failed: dict[str, pd.Series] = {}
+        self.failed: dict[str, pd.Series] = {}
         self.notes = [*raw.notes, *notes]
-        self.reasons: dict[str, pd.Series] = {}
-        for reason in raw.damaged[~self._whole].unique():
-            self.reasons[reason] = raw.damaged == reason
+        self.reasons = {reason: raw.damaged == reason for reason in raw.damaged[~self._whole].unique()}
 
     @property
     def rejected(self) -> pd.Series:
@@ -234,38 +230,30 @@ class _Rows:
     def take(self, name: str, parsed: Parsed) -> pd.Series:
         """Values of a parsed column, after its failures have been noted."""
         self.notes += parsed.notes
-        self._failed[name] = parsed.reasons != ""
-        for reason in parsed.reasons[self._failed[name]].unique():
+        self.failed[name] = parsed.reasons != ""
+        for reason in parsed.reasons[self.failed[name]].unique():
             self.reject(parsed.reasons == reason, f"{name} {reason}")
         return parsed.column
-
-    def multiply(self, price: pd.Series, quantity: pd.Series) -> pd.Series:
-        """The amount; where a factor could not be read, that has been said and is enough."""
-        self._failed["amount"] = self._failed[UNIT_PRICE] | self._failed["quantity"]
-        return price * quantity
 
     def apply_contract(self, typed: Mapping[str, pd.Series]) -> None:
         """Reject what breaks a rule of the contract, unless the value could not even be read."""
         for name in [name for name in _FIELDS if name in typed]:
             for rule in _FIELDS[name].rules:
-                self.reject(~rule.holds(typed[name]).astype(bool) & ~self._failed[name], f"{name} {rule.broken}")
+                self.reject(~rule.holds(typed[name]).astype(bool) & ~self.failed[name], f"{name} {rule.broken}")
 
 
 def _typed(
     rows: _Rows, mapping: Mapping[str, str], date_order: DateOrder | None, time_zone: str | None
 ) -> tuple[dict[str, pd.Series], str]:
     """The contract's columns with their types, in the contract's order; and the order that dates were read in."""
-    typed = {}
-    order = ""
+    dates, order = parse_dates(rows.column(mapping["date"]), date_order, time_zone)
+    typed = {"date": rows.take("date", dates)}
     for name, column in mapping.items():
-        raw = rows.column(column)
-        if name == "date":
-            dates, order = parse_dates(raw, date_order, time_zone)
-            typed[name] = rows.take(name, dates)
-        else:
-            typed[name] = rows.take(name, _parse(name, raw))
+        if name != "date":
+            typed[name] = rows.take(name, _PARSERS[name](rows.column(column)))
     if UNIT_PRICE in typed:
-        typed["amount"] = rows.multiply(typed[UNIT_PRICE], typed["quantity"])
+        typed["amount"] = typed[UNIT_PRICE] * typed["quantity"]
+        rows.failed["amount"] = rows.failed[UNIT_PRICE] | rows.failed["quantity"]
     return {name: typed[name] for name in (*_FIELDS, UNIT_PRICE) if name in typed}, order
 
 
@@ -290,7 +278,9 @@ def _reading(
     raw: RawTable, rows: _Rows, typed: Mapping[str, pd.Series], mapping: Mapping[str, str], order: str
 ) -> Reading:
     rejected = rows.rejected
-    data = _accepted(raw.frame, typed, mapping)[~rejected].reset_index(drop=True)
+    others = raw.frame.drop(columns=[column for name, column in mapping.items() if name in typed])
+    data = pd.concat([pd.DataFrame(typed), _out_of_the_way(others, set(typed))], axis=1)
+    data = data[~rejected].reset_index(drop=True)
     report = Report(
         name=raw.name,
         rows_read=len(raw.frame),
@@ -305,12 +295,6 @@ def _reading(
         date_order=order,
     )
     return Reading(_whole_numbers(data), _rejects(raw.frame, rows.reasons, rejected), report, raw.sha256)
-
-
-def _accepted(frame: pd.DataFrame, typed: Mapping[str, pd.Series], mapping: Mapping[str, str]) -> pd.DataFrame:
-    """Typed contract columns first, then the file's other columns as they stand."""
-    others = frame.drop(columns=[column for name, column in mapping.items() if name in typed])
-    return pd.concat([pd.DataFrame(typed), _out_of_the_way(others, set(typed))], axis=1)
 
 
 def _out_of_the_way(frame: pd.DataFrame, taken: set[str]) -> pd.DataFrame:

@@ -45,7 +45,9 @@ def test_describe_prints_what_matters():
     assert "  - quantity (int, pieces): pieces bought; for fuel a measure of volume" in text
     assert "home_ownership (str): home ownership (233 missing)" in text
     assert "Are these real households?" in text
-    assert "- `amount` (float, USD): " in card._repr_markdown_()
+    assert "\n- amount (float, USD): " in card._repr_markdown_()
+    assert "  \nOrigin: contested" in card._repr_markdown_()
+    assert card._repr_markdown_().endswith(card.text)
     assert "rows not known before download" in repr(data.describe("online_retail_ii"))
 
 
