@@ -15,12 +15,14 @@ from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from crmlab.lab.files import write_text
 from crmlab.lab.results import ChapterResult, Run
 
-# nbconvert's plainest template, with solutions folded and the hidden sources left out
+# nbconvert's plainest template, with solutions and records folded and the hidden sources left out
 _TEMPLATE = """
 {%- extends 'basic/index.html.j2' -%}
 {% block any_cell scoped %}
 {%- if 'solution' in cell.metadata.get('tags', []) -%}
-<details class="solution"><summary>Solution</summary>{{ super() }}</details>
+<details><summary>Solution</summary>{{ super() }}</details>
+{%- elif 'records' in cell.metadata.get('tags', []) -%}
+<details><summary>Numbers recorded</summary>{{ super() }}</details>
 {%- else -%}
 {{ super() }}
 {%- endif -%}
