@@ -6,23 +6,25 @@ Exit codes: 0 all is well; 1 something failed; 2 the command was not understood,
 import json
 import signal
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.markup import escape
+from rich.progress import BarColumn, Progress, TaskID, TimeElapsedColumn
 from rich.table import Table
 
 from crmlab import __version__
 from crmlab.errors import ContractError, CrmlabError, ParameterError
 
 if TYPE_CHECKING:
-    from crmlab.lab import Chapter, Event, Run
+    import pandas as pd
+
+    from crmlab.lab import Event, Run
 
 app = typer.Typer(
-    help="The lab bench of customer relationship management.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -49,19 +51,12 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(2 if isinstance(error, ParameterError | ContractError) else 1)
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
+@app.callback(invoke_without_command=True)
+def _root(version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False) -> None:
+    """The lab bench of customer relationship management."""
+    if version:
         print(f"crmlab {__version__}")
         raise typer.Exit
-
-
-@app.callback()
-def _root(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
-    ] = False,
-) -> None:
-    """The lab bench of customer relationship management."""
 
 
 @app.command("list")
@@ -70,7 +65,14 @@ def list_chapters(course: Course = None) -> None:
     from crmlab.lab import chapters
 
     rows = [
-        [one.id, one.title, one.part_title, f"{one.minutes} min", "yes" if one.own_data else "", _needs(one)]
+        [
+            one.id,
+            one.title,
+            one.part_title,
+            f"{one.minutes} min",
+            "yes" if one.own_data else "",
+            one.needs and f"crmlab[{one.needs}]",
+        ]
         for one in chapters(course)
     ]
     _print_table(["", "Chapter", "Part", "Time", "Own data", "Needs"], rows)
@@ -83,20 +85,19 @@ def show(chapter: str, course: Course = None) -> None:
     from crmlab.lab.catalogue import select
 
     (found,) = select(chapters(course), [chapter])
-    console = _console()
-    console.print(f"[bold]{found.id} {escape(found.title)}[/bold]  ({escape(found.part_title)}, {found.minutes} min)")
+    print(f"{found.id} {found.title}  ({found.part_title}, {found.minutes} min)")
     for objective in found.objectives:
-        console.print(f"  - {objective}", markup=False)
+        print(f"  - {objective}")
     facts = {
         "Data": ", ".join(found.datasets),
         "Own data": "yes, with --data FILE" if found.own_data else "no",
-        "Needs": _needs(found),
+        "Needs": found.needs and f"crmlab[{found.needs}]",
         "Builds on": ", ".join(found.requires),
         "Introduces": ", ".join(f"{english} {chinese}" for english, chinese in found.introduces),
     }
     for name, fact in facts.items():
         if fact:
-            console.print(f"{name}: {fact}", markup=False)
+            print(f"{name}: {fact}")
     rows = [
         [one.name, str(one.kind), json.dumps(one.default, ensure_ascii=False), one.limits(), one.help]
         for one in found.parameters
@@ -151,11 +152,9 @@ def reproduce(
     from crmlab.lab import reproduce as compare
 
     result = compare(run, out=out, course=course)
-    quiet = ["reproduced", "not run", "unverified", "own"]
-    shown = result.table[~result.table["outcome"].isin(quiet)]
+    shown = result.table[~result.table["outcome"].isin(["reproduced", "not run", "unverified", "own"])]
     if len(shown):
-        names = ["id", "chapter", "record", "published", "value", "outcome", "note"]
-        _print_table(names, [list(map(_plain, row)) for row in shown[names].itertuples(index=False)])
+        _print_frame(shown.drop(columns="tolerance"))
     print(f"{result.run.folder}: {result}")
     raise typer.Exit(0 if result.ok else 1)
 
@@ -175,8 +174,8 @@ def lab(
         "unchanged": "up to date",
         "kept": "kept as it is: you edited it",
     }
-    for one in copy_course(folder, course):
-        print(f"{folder / one.file}: {words[one.action]}")
+    for file, action in copy_course(folder, course).items():
+        print(f"{folder / file}: {words[action]}")
     if not no_open:
         raise typer.Exit(open_lab(folder))
 
@@ -189,11 +188,8 @@ def datasets(name: Annotated[str | None, typer.Argument(help="Show the card of t
 
     if name:
         print(describe(name))
-        return
-    table = list_datasets()
-    _print_table(
-        [str(one) for one in table.columns], [[_plain(one) for one in row] for row in table.itertuples(index=False)]
-    )
+    else:
+        _print_frame(list_datasets())
 
 
 @app.command()
@@ -202,32 +198,18 @@ def doctor() -> None:
     from crmlab.lab.doctor import diagnose
 
     findings = diagnose()
-    _print_table(["", "", ""], [[one.what, one.state, one.words] for one in findings])
+    _print_table(["", "", ""], findings)
     raise typer.Exit(1 if any(one.state == "broken" for one in findings) else 0)
 
 
-class _Progress:
+class _Progress(Progress):
     """Chapters and their cells as bars in a terminal, one line a chapter elsewhere."""
 
     def __init__(self) -> None:
-        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
-        self.console = _console(stderr=True)
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TextColumn("{task.fields[cell]}"),
-            TimeElapsedColumn(),
-        )
-        self.bars = Progress(*columns, console=self.console, disable=not self.console.is_terminal)
-        self.tasks: dict[str, Any] = {}
-
-    def __enter__(self) -> "_Progress":
-        self.bars.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.bars.stop()
+        console = _console(stderr=True)
+        columns = ("{task.description}", BarColumn(), "{task.fields[cell]}", TimeElapsedColumn())
+        super().__init__(*columns, console=console, disable=not console.is_terminal)
+        self.bars: dict[str, TaskID] = {}
 
     def tell(self, event: "Event") -> None:
         """Show an event."""
@@ -235,12 +217,12 @@ class _Progress:
         name = f"{result.chapter} {result.title}"
         if event.kind == "start":
             short = name if len(name) <= _WIDTH_OF_A_NAME else f"{name[: _WIDTH_OF_A_NAME - 1]}…"
-            self.tasks[result.chapter] = self.bars.add_task(escape(short), total=None, cell="starting")
+            self.bars[result.chapter] = self.add_task(escape(short), total=None, cell="starting")
         elif event.kind == "cell":
             cell = f"cell {event.cell} of {event.cells}"
-            self.bars.update(self.tasks[result.chapter], total=event.cells, completed=event.cell - 1, cell=cell)
+            self.update(self.bars[result.chapter], total=event.cells, completed=event.cell - 1, cell=cell)
         else:
-            self.bars.remove_task(self.tasks.pop(result.chapter))
+            self.remove_task(self.bars.pop(result.chapter))
             self.console.print(f"{name}: {result.status}, {result.seconds:.1f} s", markup=False, highlight=False)
 
 
@@ -249,13 +231,11 @@ def _report(done: "Run") -> None:
     rows = []
     for one in done.results:
         cell = f" (cell {one.cell} of {done.folder / one.notebook})" if one.cell else ""
-        rows.append(
-            [one.chapter, one.title, one.status, f"{one.seconds:.1f} s" if one.seconds else "", one.message + cell]
-        )
+        time = f"{one.seconds:.1f} s" if one.seconds else ""
+        rows.append([one.chapter, one.title, one.status, time, one.message + cell])
     _print_table(["", "Chapter", "Status", "Time", ""], rows)
-    right, all_checks = int(done.checks["right"].sum()), len(done.checks)
-    if all_checks:
-        print(f"{right} of {all_checks} checks right")
+    if len(done.checks):
+        print(f"{done.checks['right'].sum()} of {len(done.checks)} checks right")
     print(f"{len(done.records)} records, {len(done.tables)} tables; read {done.folder / 'index.html'}")
     if done.interrupted:
         print("Stopped. Go on with the same command and --resume.")
@@ -285,32 +265,29 @@ def _columns(text: str) -> dict[str, str]:
     return {ours.strip(): yours.strip() for ours, _, yours in pairs}
 
 
-def _needs(chapter: "Chapter") -> str:
-    return f"crmlab[{chapter.needs}]" if chapter.needs else ""
-
-
 def _plain(value: Any) -> str:
-    import pandas as pd
-
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if pd.api.types.is_scalar(value) and pd.isna(value):
-        return ""
-    if isinstance(value, float):
-        return f"{value:.10g}"
-    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    return f"{value:.10g}" if isinstance(value, float) else str(value)
 
 
 def _console(*, stderr: bool = False) -> Console:
     """A console as wide as the terminal; elsewhere wide enough that no path is broken."""
     console = Console(stderr=stderr, highlight=False)
-    return console if console.is_terminal else Console(stderr=stderr, highlight=False, width=_WIDTH_OF_A_FILE)
+    if not console.is_terminal:
+        console.width = _WIDTH_OF_A_FILE
+    return console
 
 
-def _print_table(head: list[str], rows: list[list[str]]) -> None:
-    table = Table(*head, box=None, pad_edge=False, show_header=any(head), header_style="bold")
-    for column in table.columns:
-        column.overflow = "fold"
+def _print_frame(frame: "pd.DataFrame") -> None:
+    texts = frame.astype(object).fillna("").map(_plain)
+    _print_table([str(one) for one in texts], texts.to_numpy())
+
+
+def _print_table(head: Sequence[str], rows: Iterable[Iterable[str]]) -> None:
+    table = Table(box=None, pad_edge=False, show_header=any(head), header_style="bold")
+    for name in head:
+        table.add_column(name, overflow="fold")
     for row in rows:
         table.add_row(*map(escape, row))
     _console().print(table)

@@ -99,8 +99,9 @@ def test_show(course: Path, capsys: pytest.CaptureFixture[str]) -> None:
         (["12", "-p", "segments=5.5"], "chapter 12: segments = 5.5: a whole number is expected"),
         (["12", "-p", "segments=99"], "chapter 12: segments = 99: must be at least 2, at most 10"),
         (["12", "-p", "segments"], "-p segments: write it as -p name=value"),
+        (["12", "-p", "dataset=cdnwo"], "chapter 12: there is no data set 'cdnwo' (did you mean 'cdnow'?)"),
         (["21"], "there is no chapter '21'; chapters: 12, 13"),
-        (["12", "-p", "data=x.csv"], "give 'data' with --data FILE; in Python, run(..., data=...)"),
+        (["12", "-p", "data=x.csv"], "give 'data' with --data; in Python, run(..., data=...)"),
         (["--data", "none.csv"], "there is no file 'none.csv' to take as own data"),
         (["--data", "course.yml", "--columns", "date"], "--columns date: write it as 'customer_id=Client,date=Day'"),
         (["--data", "course.yml", "--columns", "{"], "--columns {: this is not JSON"),
@@ -208,7 +209,7 @@ def test_progress_has_bars_in_a_terminal(capsys: pytest.CaptureFixture[str], mon
     with _Progress() as progress:
         for event in (Event("start", result), Event("cell", result, 1, 9), Event("cell", result, 7, 9)):
             progress.tell(event)
-        progress.bars.refresh()
+        progress.refresh()
         progress.tell(Event("end", result))
     shown = capsys.readouterr().err
     assert "cell 7 of 9" in shown

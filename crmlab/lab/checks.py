@@ -6,7 +6,7 @@ a hint and never with a traceback.
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from html import escape
 from typing import Any
 
@@ -29,10 +29,8 @@ class CheckResult:
     ----------
     id : str
         Id of the exercise, such as ``"12.2"``.
-    right : bool
-        Whether the answer is right.
-    answered : bool
-        Whether there was an answer at all.
+    right, answered : bool
+        Whether the answer is right, and whether there was one at all.
     hint : str
         What to think about; empty if the answer is right.
     """
@@ -43,18 +41,13 @@ class CheckResult:
     hint: str = ""
 
     def __str__(self) -> str:
-        if self.right:
-            return f"{self.id}: right"
-        return (
-            f"{self.id}: {'not yet' if self.answered else 'not answered yet'}{' - ' + self.hint if self.hint else ''}"
-        )
+        verdict = "right" if self.right else "not yet" if self.answered else "not answered yet"
+        return f"{self.id}: {verdict}{' - ' + self.hint if self.hint else ''}"
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, Any]:
-        colour = "#0f7b0f" if self.right else "#b35900"
-        mark = "&#10003;" if self.right else "&#8230;"
-        data = {"id": self.id, "right": self.right, "answered": self.answered, "hint": self.hint}
+        colour, mark = ("#0f7b0f", "&#10003;") if self.right else ("#b35900", "&#8230;")
         return {
-            CHECK_MIME: data,
+            CHECK_MIME: asdict(self),
             "text/html": f'<span style="color: {colour}">{mark} {escape(str(self))}</span>',
             "text/plain": str(self),
         }

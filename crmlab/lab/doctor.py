@@ -1,14 +1,16 @@
 """What of crmlab works on this machine, and what to do about the rest, in plain words."""
 
 import os
+import platform
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
+from crmlab import __version__
 from crmlab.errors import CrmlabError
 from crmlab.lab import provenance
+from crmlab.lab.catalogue import chapters
 from crmlab.resources import cache_dir, course_dir
 
 _EXTRAS = {
@@ -22,19 +24,8 @@ _EXTRAS = {
 _CHINESE_FONTS = ("Noto Sans CJK", "Noto Serif CJK", "PingFang", "Microsoft YaHei", "SimHei", "WenQuanYi", "Source Han")
 
 
-@dataclass(frozen=True)
-class Finding:
-    """One thing looked at.
-
-    Attributes
-    ----------
-    what : str
-        What was looked at.
-    state : {"works", "absent", "broken"}
-        "absent" is no fault: it is only needed for what `words` say. "broken" is one.
-    words : str
-        What was found, and what to do.
-    """
+class Finding(NamedTuple):
+    """What was looked at; "absent" is no fault, "broken" is one; what was found, and what to do."""
 
     what: str
     state: Literal["works", "absent", "broken"]
@@ -48,19 +39,16 @@ def diagnose() -> tuple[Finding, ...]:
 
 def _base() -> Finding:
     lacking = provenance.missing()
-    python = f"Python {sys.version.split()[0]}"
     if lacking:
         return Finding("crmlab", "broken", f"not installed or of another version: {', '.join(lacking)}; reinstall it")
-    version = provenance.installed("crmlab")
-    return Finding("crmlab", "works", f"{version} with all it needs, {python} ({sys.executable})")
+    python = f"Python {platform.python_version()} ({sys.executable})"
+    return Finding("crmlab", "works", f"{__version__} with all it needs, {python}")
 
 
 def _extra(name: str, use: str) -> Finding:
     lacking = provenance.missing(name)
-    if lacking:
-        words = f"for {use}: pip install 'crmlab[{name}]' (brings {', '.join(lacking)})"
-        return Finding(f"crmlab[{name}]", "absent", words)
-    return Finding(f"crmlab[{name}]", "works", f"for {use}")
+    remedy = f": pip install 'crmlab[{name}]' (brings {', '.join(lacking)})" if lacking else ""
+    return Finding(f"crmlab[{name}]", "absent" if lacking else "works", f"for {use}{remedy}")
 
 
 def _java() -> Finding:
@@ -86,8 +74,6 @@ def _fonts() -> Finding:
 
 
 def _course() -> Finding:
-    from crmlab.lab.catalogue import chapters
-
     try:
         number = len(chapters())
     except CrmlabError as error:

@@ -3,7 +3,7 @@
 import json
 import platform
 import subprocess
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from hashlib import sha256
 from importlib import metadata
 from pathlib import Path
@@ -15,12 +15,10 @@ import crmlab
 from crmlab.datasets.cards import sha256_of
 from crmlab.resources import course_dir
 
-_COMPUTING = ("", "data", "spark", "postgres")
-
 
 def environment() -> dict[str, Any]:
     """Versions of everything that could change a number."""
-    names = {one.name for extra in _COMPUTING for one in requirements(extra)}
+    names = {one.name for extra in ("", "data", "spark", "postgres") for one in requirements(extra)}
     return {
         "crmlab": crmlab.__version__,
         "commit": _commit(),
@@ -59,19 +57,10 @@ def missing(extra: str = "", package: str = "crmlab") -> list[str]:
     return lacking
 
 
-def checksums(names: Iterable[str]) -> dict[str, dict[str, str]]:
-    """Checksums of the files of data sets, as their cards state them."""
-    from crmlab.datasets import describe
-
-    return {name: {file.name: file.sha256 for file in describe(name).files} for name in names}
-
-
 def portable(values: Mapping[str, Any]) -> dict[str, Any]:
     """Parameters without the reader's own path: a file is told by its name and the start of its checksum."""
-    data = values.get("data", "")
-    if not data or not Path(data).is_file():
-        return dict(values)
-    return {**values, "data": f"{Path(data).name} (sha256 {sha256_of(Path(data))[:12]})"}
+    path = Path(values.get("data", ""))
+    return {**values, "data": f"{path.name} (sha256 {sha256_of(path)[:12]})"} if path.is_file() else dict(values)
 
 
 def fingerprint(value: Any) -> str:

@@ -7,7 +7,7 @@ otherwise. A record made with others is not compared, because it answers another
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,11 +21,8 @@ from crmlab.lab.runner import newest
 from crmlab.resources import course_dir
 
 _COLUMNS = ["id", "value", "tolerance", "chapter", "record", "dataset", "parameters", "source", "status", "note"]
-_COMPARED = ("printed", "differs, explained")
 _NOT_COMPARED = ("no data", "unverified", "own")
-
-# Parameters that say how to compute, not what.
-_INDIFFERENT = ("engine",)
+_STATUSES = ("printed", "differs, explained", *_NOT_COMPARED)
 
 
 @dataclass(frozen=True)
@@ -91,7 +88,7 @@ def published(path: Path | None = None) -> pd.DataFrame:
     rows, problems = [], [f"{one}: the id is used twice" for one in sorted(set(raw.loc[raw["id"].duplicated(), "id"]))]
     for row in raw.to_dict("records"):
         try:
-            rows.append(_read_row({str(name): text for name, text in row.items()}))
+            rows.append(_read_row(row))
         except ValueError as problem:
             problems.append(f"{row['id']}: {problem}")
     if problems:
@@ -159,7 +156,7 @@ def _compare(
     if result is None or result.status != "ok":
         return "not run", "" if result is None else result.message or result.status
     wanted = {**defaults, **row["parameters"]}
-    names = sorted((wanted.keys() | result.parameters.keys()) - set(_INDIFFERENT))
+    names = sorted((wanted.keys() | result.parameters.keys()) - {"engine"})  # says how to compute, not what
     other = [name for name in names if result.parameters.get(name) != wanted.get(name)]
     if other:
         return "not comparable", "other " + ", ".join(other)
@@ -168,15 +165,15 @@ def _compare(
     # beside the tolerance, room for the rounding of binary fractions
     if abs(value - row["value"]) <= row["tolerance"] + 1e-9 * abs(row["value"]):
         return "reproduced", ""
-    return ("differs, explained" if row["status"] == "differs, explained" else "differs"), row["note"]
+    return "differs" if row["status"] == "printed" else row["status"], row["note"]
 
 
-def _read_row(row: dict[str, str]) -> dict[str, Any]:
+def _read_row(row: Mapping[Hashable, str]) -> dict[Hashable, Any]:
     value, tolerance = float(row["value"]), row["tolerance"]
     absolute = abs(value) * float(tolerance[:-1]) / 100 if tolerance.endswith("%") else float(tolerance)
     parameters = json.loads(row["parameters"])
     if not isinstance(parameters, dict):
         raise ValueError(f"parameters must be a JSON object, not {row['parameters']}")
-    if row["status"] not in (*_COMPARED, *_NOT_COMPARED):
-        raise ValueError(f"status {row['status']!r} is not one of {', '.join((*_COMPARED, *_NOT_COMPARED))}")
+    if row["status"] not in _STATUSES:
+        raise ValueError(f"status {row['status']!r} is not one of {', '.join(_STATUSES)}")
     return {**row, "value": value, "tolerance": absolute, "parameters": parameters}

@@ -20,16 +20,8 @@ RECORDS = "records.parquet"
 
 Status = Literal["ok", "failed", "not run", "interrupted"]
 
-_RECORD_TYPES = {
-    "run": "str",
-    "chapter": "str",
-    "name": "str",
-    "value": "float64",
-    "text": "str",
-    "unit": "str",
-    "published": "str",
-    "parameters_hash": "str",
-}
+_RECORDS = ["run", "chapter", "name", "value", "text", "unit", "published", "parameters_hash"]
+_RECORD_TYPES = dict.fromkeys(_RECORDS, "str") | {"value": "float64"}
 _CHECK_TYPES = {"chapter": "str", "id": "str", "right": "bool"}
 
 
@@ -138,27 +130,23 @@ class Run:
         parameters_hash.
         """
         rows = [
-            {
-                **{name: one[name] or "" for name in ("name", "unit", "published")},
+            one
+            | {
                 "run": self.folder.name,
                 "chapter": result.chapter,
                 "value": math.nan if isinstance(one["value"], str) else float(one["value"]),
                 "text": readable(one["value"]),
+                "published": one["published"] or "",
                 "parameters_hash": result.parameters_hash,
             }
-            for result in self._finished()
-            for one in recorded(self.folder / result.notebook, RECORD_MIME)
+            for result, one in self._recorded(RECORD_MIME)
         ]
         return pd.DataFrame(rows, columns=list(_RECORD_TYPES)).astype(_RECORD_TYPES)
 
     @cached_property
     def checks(self) -> pd.DataFrame:
         """The exercises that the finished chapters checked: columns chapter, id, right."""
-        rows = [
-            [result.chapter, one["id"], one["right"]]
-            for result in self._finished()
-            for one in recorded(self.folder / result.notebook, CHECK_MIME)
-        ]
+        rows = [one | {"chapter": result.chapter} for result, one in self._recorded(CHECK_MIME)]
         return pd.DataFrame(rows, columns=list(_CHECK_TYPES)).astype(_CHECK_TYPES)
 
     @property
@@ -166,8 +154,10 @@ class Run:
         """The exported tables."""
         return tuple(sorted((self.folder / "tables").glob("*.csv")))
 
-    def _finished(self) -> Iterator[ChapterResult]:
-        return (one for one in self.results if one.status == "ok")
+    def _recorded(self, mime: str) -> Iterator[tuple[ChapterResult, dict[str, Any]]]:
+        for result in self.results:
+            if result.status == "ok":
+                yield from ((result, one) for one in recorded(self.folder / result.notebook, mime))
 
     def __repr__(self) -> str:
         states = [one.status for one in self.results]

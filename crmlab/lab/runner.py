@@ -1,20 +1,20 @@
 """Run chapters: everything that can be refused is refused before a kernel starts; what has run is never lost."""
 
 import os
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
-from crmlab.datasets.cards import sha256_of
-from crmlab.errors import LabError, ParameterError
+from crmlab.datasets import describe
+from crmlab.datasets.cards import Card, sha256_of
+from crmlab.errors import DataUnavailableError, LabError, ParameterError
 from crmlab.lab import catalogue, provenance
 from crmlab.lab.catalogue import Chapter
 from crmlab.lab.files import held
 from crmlab.lab.results import PROVENANCE, ChapterResult, Progress, Run
-
-_LOCK = ".running"
 
 
 def run(
@@ -85,16 +85,17 @@ def run(
     given = _given(parameters or {}, str(data), columns)
     takers = [one for one in selected if one.own_data] if data else selected
     values = catalogue.resolve(takers, given, quick=quick) if takers else {}
-    plan = tuple(_plan(one, values.get(one.id)) for one in selected)
+    datasets = {one.id: _datasets(one, values.get(one.id, {})) for one in selected}
+    plan = [_plan(one, values.get(one.id), datasets[one.id]) for one in selected]
     folder = (_unfinished(Path(out), plan) if resume else None) or _new_folder(Path(out))
     head = {
         "run": folder.name,
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "quick": quick,
         **provenance.environment(),
-        "data": provenance.checksums({name for one in selected for name in one.datasets}),
+        "data": {card.name: {file.name: file.sha256 for file in card.files} for card in chain(*datasets.values())},
     }
-    with held(folder / _LOCK) as ours:
+    with held(folder / ".running") as ours:
         if not ours:
             raise LabError(f"the run in {folder} is still under way; wait for it, or run without resume")
         from crmlab.lab.execution import Execution
@@ -104,9 +105,9 @@ def run(
 
 def _given(parameters: Mapping[str, Any], data: str, columns: Mapping[str, str] | None) -> dict[str, Any]:
     """All values in one mapping, the reader's file made absolute."""
-    for name, option in (("data", "--data FILE"), ("columns", "--columns ...")):
+    for name in ("data", "columns"):
         if name in parameters:
-            raise ParameterError(f"give {name!r} with {option}; in Python, run(..., {name}=...)")
+            raise ParameterError(f"give {name!r} with --{name}; in Python, run(..., {name}=...)")
     if columns and not data:
         raise ParameterError("columns name the columns of your own file: give it with --data FILE (run(..., data=...))")
     if not data:
@@ -118,10 +119,21 @@ def _given(parameters: Mapping[str, Any], data: str, columns: Mapping[str, str] 
     return {**parameters, "data": data, **({"columns": dict(columns)} if columns else {})}
 
 
-def _plan(chapter: Chapter, values: Mapping[str, Any] | None) -> ChapterResult:
+def _datasets(chapter: Chapter, values: Mapping[str, Any]) -> list[Card]:
+    """The cards of the data sets that a chapter reads; its main one is not read beside own data."""
+    main = values.get("dataset", chapter.defaults.get("dataset", ""))
+    if values.get("data"):
+        return [describe(name) for name in chapter.datasets if name not in (main, chapter.defaults.get("dataset"))]
+    try:
+        return [describe(name) for name in sorted({*chapter.datasets, main} - {""})]
+    except DataUnavailableError as error:
+        raise ParameterError(f"chapter {chapter.id}: {error}") from None
+
+
+def _plan(chapter: Chapter, values: Mapping[str, Any] | None, datasets: list[Card]) -> ChapterResult:
     """The result before anything ran: "interrupted" if it is to run, else why it cannot. No values: no own data."""
     effective = provenance.portable({**chapter.defaults, **(values or {})})
-    obstacle = "does not take own data" if values is None else _obstacle(chapter, values)
+    obstacle = "does not take own data" if values is None else _obstacle(chapter, datasets)
     return ChapterResult(
         chapter=chapter.id,
         title=chapter.title,
@@ -133,51 +145,40 @@ def _plan(chapter: Chapter, values: Mapping[str, Any] | None) -> ChapterResult:
     )
 
 
-def _obstacle(chapter: Chapter, values: Mapping[str, Any]) -> str:
-    """Why a chapter cannot run here, empty if it can: an extra that it, or a data set it reads, needs is missing."""
-    from crmlab.datasets import describe
-
-    replaced = {chapter.defaults.get("dataset", "")} if values.get("data") else set()
-    names = {*chapter.datasets, values.get("dataset", "")} - replaced - {""}
-    needs = {f"crmlab[{chapter.needs}]", *(describe(name).needs for name in names)}
-    # a download is tried by the chapter itself
-    extras = [match[1] for one in sorted(needs) if (match := re.fullmatch(r"crmlab\[(.+)\]", one))]
-    lacking = [f"crmlab[{extra}]" for extra in extras if provenance.missing(extra)]
+def _obstacle(chapter: Chapter, datasets: list[Card]) -> str:
+    """The extras that a chapter or its data sets need and that are missing; a download is tried by the chapter."""
+    needs = {one.needs.removeprefix("crmlab[").removesuffix("]") for one in datasets} | {chapter.needs}
+    lacking = [f"crmlab[{extra}]" for extra in sorted(needs - {"", "download"}) if provenance.missing(extra)]
     return f"needs {', '.join(lacking)}" if lacking else ""
 
 
 def _new_folder(out: Path) -> Path:
     """A new folder in `out`, named by the time."""
     stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
-    folder, number = out / stamp, 1
-    while True:
-        try:
+    for number in count(1):
+        folder = out / (stamp if number == 1 else f"{stamp}-{number:02}")
+        with suppress(FileExistsError):
             folder.mkdir(parents=True)
-            return folder
-        except FileExistsError:
-            number += 1
-            folder = out / f"{stamp}-{number}"
+            break
+    return folder
 
 
-def _unfinished(out: Path, plan: tuple[ChapterResult, ...]) -> Path | None:
+def _unfinished(out: Path, plan: Sequence[ChapterResult]) -> Path | None:
     """The newest run in `out` of the same plan that has chapters left."""
     for folder in newest(out):
-        try:
+        with suppress(LabError):  # a damaged one
             done = Run.read(folder).results
-        except LabError:  # damaged, so nothing can be gone on with
-            continue
-        left = any(one.status in ("interrupted", "failed") for one in done)
-        if left and _identity(done) == _identity(plan):
-            return folder
+            left = any(one.status in ("interrupted", "failed") for one in done)
+            if left and _identity(done) == _identity(plan):
+                return folder
     return None
 
 
-def _identity(results: tuple[ChapterResult, ...]) -> list[tuple[str, str, str]]:
+def _identity(results: Sequence[ChapterResult]) -> list[tuple[str, str, str]]:
     """What two runs must share for one to go on with the other."""
     return [(one.chapter, one.source, one.parameters_hash) for one in results]
 
 
 def newest(out: Path) -> list[Path]:
     """The folders of runs in `out`, the newest first."""
-    folders = [path.parent for path in out.glob(f"*/{PROVENANCE}")]
-    return sorted(folders, key=lambda one: (one.name, len(one.name)), reverse=True)
+    return sorted((path.parent for path in out.glob(f"*/{PROVENANCE}")), reverse=True)

@@ -2,9 +2,9 @@
 
 import json
 import shutil
+import signal
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -18,23 +18,7 @@ _MANIFEST = ".crmlab.json"
 Action = Literal["new", "renewed", "unchanged", "kept"]
 
 
-@dataclass(frozen=True)
-class Copied:
-    """What `copy_course` did with one file.
-
-    Attributes
-    ----------
-    file : str
-        Its name.
-    action : {"new", "renewed", "unchanged", "kept"}
-        "renewed": an older copy, never edited, was replaced; "kept": it differs from what was copied, so it stays.
-    """
-
-    file: str
-    action: Action
-
-
-def copy_course(target: Path, course: Path | None = None) -> tuple[Copied, ...]:
+def copy_course(target: Path, course: Path | None = None) -> dict[str, Action]:
     """Copy the chapters and the catalogue to a folder; a file that was edited there is never overwritten.
 
     Parameters
@@ -46,25 +30,22 @@ def copy_course(target: Path, course: Path | None = None) -> tuple[Copied, ...]:
 
     Returns
     -------
-    tuple of Copied
-        One for each file.
+    dict of str to {"new", "renewed", "unchanged", "kept"}
+        What was done with each file. "renewed": an older copy, never edited, was replaced; "kept": it differs from what
+        was copied, so it stays.
     """
-    catalogue = chapters(course)
-    folder = course or course_dir("notebooks")
-    sources = [folder / CATALOGUE, *(one.path for one in catalogue)]
+    sources = [(course or course_dir("notebooks")) / CATALOGUE, *(one.path for one in chapters(course))]
     target.mkdir(parents=True, exist_ok=True)
     known = _read_manifest(target / _MANIFEST)
-    done = tuple(Copied(one.name, _copy(one, target / one.name, known)) for one in sources)
+    done = {one.name: _copy(one, target / one.name, known) for one in sources}
     write_text(target / _MANIFEST, json.dumps(known, indent=1) + "\n")
     return done
 
 
 def open_lab(folder: Path) -> int:
     """Open JupyterLab of this Python in a folder, and wait; its exit code."""
-    try:
-        return subprocess.run([sys.executable, "-m", "jupyterlab"], cwd=folder, check=False).returncode
-    except KeyboardInterrupt:  # how JupyterLab is usually ended
-        return 0
+    signal.signal(signal.SIGINT, lambda *_: None)  # JupyterLab hears Ctrl-C too, and asks whether it is meant
+    return subprocess.call([sys.executable, "-m", "jupyterlab"], cwd=folder)
 
 
 def _copy(source: Path, target: Path, known: dict[str, str]) -> Action:

@@ -34,6 +34,8 @@ GOOD = [
     "from IPython.display import Latex\nLatex(r'$\\frac{1}{2}$')",
 ]
 
+PARAMETERS = "n: int = 3\nseed: int = 1\ndataset: str = 'hard_candy'"
+
 
 @pytest.fixture(scope="module")
 def mixed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Run, list[Event]]]:
@@ -46,7 +48,7 @@ def mixed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Run, list[
     spec.parent.mkdir(parents=True)
     spec.write_text(json.dumps({"argv": ["/no/such/python"], "display_name": "x", "language": "python"}))
     course = course_maker(folder / "course")(
-        c11=[*GOOD, {"quick": {"n": 2}, "datasets": ["cdnow"]}],
+        c11=[*GOOD, {"cell": PARAMETERS, "datasets": ["cdnow"]}],
         c12=["from crmlab.lab import record; record('before', 1)", "first = 1\nfirst / 0", "print('never')"],
         c13=["import time; time.sleep(60)", {"timeout": {"cell": 1}}],
         c14=["import time", "time.sleep(60)", {"timeout": {"chapter": 2}}],
@@ -193,7 +195,8 @@ def test_provenance_says_where_numbers_come_from_and_not_who_ran_them(mixed: tup
     assert content["packages"]["pandas"] == metadata.version("pandas")
     assert content["python"] == sys.version.split()[0]
     assert re.fullmatch(r"([0-9a-f]{40}(-dirty)?)?", content["commit"])
-    assert content["chapters"][0]["parameters"] == {"n": 3, "seed": 7}
+    assert content["chapters"][0]["parameters"] == {"n": 3, "seed": 7, "dataset": "hard_candy"}
+    assert set(content["data"]) == {"cdnow", "hard_candy"}  # the one that is read by parameter too
     assert re.fullmatch("[0-9a-f]{64}", content["data"]["cdnow"]["lifetimes/datasets/CDNOW_master.txt"])
     assert str(Path.home()) not in text
     assert str(done.folder.parent) not in text
@@ -261,11 +264,12 @@ def test_own_data_go_to_the_chapters_that_take_them(make_course: MakeCourse, tmp
     [
         ({"chapters": ["99"]}, "there is no chapter '99'"),
         ({"parameters": {"m": 1}}, "no selected chapter has a parameter 'm'"),
-        ({"parameters": {"data": "x.csv"}}, "give 'data' with --data FILE"),
+        ({"parameters": {"data": "x.csv"}}, "give 'data' with --data;"),
         ({"parameters": {"columns": {}}}, "give 'columns' with --columns"),
         ({"columns": {"date": "Day"}}, "give it with --data FILE"),
         ({"data": "none.csv"}, "there is no file 'none.csv'"),
         ({"jobs": 0}, "at least 1 is needed"),
+        ({"parameters": {"dataset": "cdnwo"}}, "chapter 12: there is no data set 'cdnwo' (did you mean 'cdnow'?)"),
     ],
 )
 def test_what_cannot_be_meant_is_refused_and_leaves_nothing(
@@ -336,8 +340,8 @@ def test_resume_needs_the_same_plan_and_a_run_that_is_not_under_way(make_course:
 
 
 def test_runs_of_one_second_get_folders_of_their_own(tmp_path: Path) -> None:
-    folders = [_new_folder(tmp_path) for _ in range(5)]
-    assert len(set(folders)) == 5
+    folders = [_new_folder(tmp_path) for _ in range(12)]
+    assert len(set(folders)) == 12
     assert folders == sorted(folders)
 
 
