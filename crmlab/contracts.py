@@ -210,8 +210,7 @@ def check_table(frame: pd.DataFrame, kind: Kind) -> pd.DataFrame:
 
     if not isinstance(frame, pd.DataFrame):
         raise ContractError(f"a DataFrame is needed, not {type(frame).__name__}")
-    if kind not in get_args(Kind):
-        raise ContractError(f"there is no contract {kind!r}; choose one of {', '.join(get_args(Kind))}")
+    one_of("kind", kind, Kind)
     try:
         _schema(kind).validate(frame, lazy=True)
     except pandera.errors.SchemaErrors as error:
@@ -242,9 +241,14 @@ def _in_rows(check: str, group: pd.DataFrame, rows: int) -> str:
 
 def check_acquisition(acquisition: str) -> Acquisition:
     """Return `acquisition` if it is one of the known words, else raise ContractError."""
-    if acquisition in get_args(Acquisition):
-        return acquisition  # type: ignore[return-value]
-    raise ContractError(f"acquisition must be one of {', '.join(get_args(Acquisition))}; got {acquisition!r}")
+    one_of("acquisition", acquisition, Acquisition)
+    return acquisition  # type: ignore[return-value]
+
+
+def one_of(name: str, value: object, choices: Any) -> None:
+    """Refuse a value that is none of a Literal's."""
+    if value not in get_args(choices):
+        raise ContractError(f"{name} must be one of {', '.join(get_args(choices))}; got {value!r}")
 
 
 def as_day(value: Any, name: str) -> dt.date:

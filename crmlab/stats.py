@@ -182,10 +182,6 @@ def proportion_interval(successes: int, n: int, level: float = 0.95) -> Interval
     level : float, default 0.95
         Confidence level.
 
-    Returns
-    -------
-    Interval
-
     References
     ----------
     Wilson, E. B. (1927). Probable inference, the law of succession, and statistical inference. *Journal of the

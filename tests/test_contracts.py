@@ -99,7 +99,7 @@ def test_links_may_repeat(kind):
 
 
 def test_unknown_kind_and_no_frame(orders):
-    with pytest.raises(ContractError, match="choose one of transactions, customers"):
+    with pytest.raises(ContractError, match="kind must be one of transactions, customers"):
         check_table(orders, "orders")  # type: ignore[arg-type]
     with pytest.raises(ContractError, match="a DataFrame is needed, not list"):
         check_table([1, 2], "transactions")  # type: ignore[arg-type]

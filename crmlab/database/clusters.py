@@ -70,10 +70,6 @@ def kmeans_segments(features: pd.DataFrame, k: int, seed: int, *, log: Sequence[
     log : sequence of str, optional
         Features to take as ``log(1 + x)`` first: right-skewed ones such as money or counts, 0 or more.
 
-    Returns
-    -------
-    Segments
-
     Raises
     ------
     ContractError
@@ -176,10 +172,6 @@ def segment_stability(labels_before: pd.Series, labels_after: pd.Series) -> Segm
         Segment per customer, indexed by customer, each customer once. For `staying` to mean anything the same label
         must mean the same in both: score both periods by one rule (``rfm(..., breaks=...)``, ``Segments.assign``).
 
-    Returns
-    -------
-    SegmentStability
-
     Raises
     ------
     ContractError
@@ -234,10 +226,6 @@ def explained_share(
         Number of resamples.
     level : float, default 0.95
         Confidence level.
-
-    Returns
-    -------
-    Interval
 
     Raises
     ------

@@ -3,15 +3,14 @@
 import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 import ibis.expr.types as ir
 import pandas as pd
 
-from crmlab.contracts import Acquisition
+from crmlab.contracts import Acquisition, one_of
 from crmlab.database.frames import to_frame
 from crmlab.database.purchases import in_words, read_purchases, require_observed
-from crmlab.errors import ContractError
 
 Period = Literal["month", "quarter", "year"]
 CALENDAR: Mapping[str, Literal["M", "Q", "Y"]] = {"month": "M", "quarter": "Q", "year": "Y"}
@@ -61,9 +60,8 @@ class CohortTable:
         pandas.DataFrame, shape (cohorts, ages or periods)
             NaN where the log does not reach (or the cohort was not yet acquired).
         """
-        for choice, allowed in ((value, get_args(CohortValue)), (by, ("age", "calendar"))):
-            if choice not in allowed:
-                raise ContractError(f"cohorts can be pivoted by {', '.join(allowed)}; got {choice!r}")
+        one_of("value", value, CohortValue)
+        one_of("by", by, Literal["age", "calendar"])
         return self.table.pivot(index="cohort", columns=by, values=value)
 
     def sizes(self) -> pd.Series:
@@ -103,10 +101,6 @@ def cohort_table(
     observation_end : str or date, optional
         Last day that counts. Default: the last date in the log.
 
-    Returns
-    -------
-    CohortTable
-
     Raises
     ------
     ContractError
@@ -124,8 +118,7 @@ def cohort_table(
     >>> cohorts.pivot("amount").to_numpy().tolist()
     [[5.0, 6.0], [7.0, nan]]
     """
-    if period not in get_args(Period):
-        raise ContractError(f"period must be one of {', '.join(get_args(Period))}; got {period!r}")
+    one_of("period", period, Period)
     require_observed(acquisition, "acquisition cohorts")
     log = read_purchases(transactions, observation_end)
     unit = CALENDAR[period]

@@ -1,4 +1,7 @@
-"""Figures of the customer database. Each takes a result, draws on an Axes and returns it; titles are the reader's."""
+"""Figures of the customer database; titles are the reader's.
+
+Each takes a result, draws it on `ax` (matplotlib Axes; without one on a new figure) and returns the Axes.
+"""
 
 from collections.abc import Mapping
 from itertools import cycle
@@ -36,11 +39,6 @@ def plot_lorenz(
         One non-negative value per customer; several sets by name to compare them.
     top : float, default 0.2
         Share of customers whose share of the value the legend states.
-    ax : matplotlib Axes, optional
-
-    Returns
-    -------
-    matplotlib Axes
     """
     ax = _axes(ax)
     named = values if isinstance(values, Mapping) else {"customers": values}
@@ -76,11 +74,6 @@ def plot_rfm_heatmap(
         Format of the numbers in the cells, such as ``".0%"`` for a share.
     at_least : int, default 1
         Cells with fewer customers stay empty: a mean over a handful misleads.
-    ax : matplotlib Axes, optional
-
-    Returns
-    -------
-    matplotlib Axes
 
     Raises
     ------
@@ -130,7 +123,6 @@ def plot_cohorts(
         From `cohort_table`.
     value : {"customers", "orders", "amount", "share_active"}, default "share_active"
         What the lines show.
-    ax : matplotlib Axes, optional
 
     Returns
     -------
@@ -166,7 +158,6 @@ def plot_cohort_layers(
         From `cohort_table`.
     value : {"customers", "orders", "amount"}, default "amount"
         What is stacked.
-    ax : matplotlib Axes, optional
 
     Returns
     -------
@@ -195,11 +186,6 @@ def plot_segments(segments: Segments, *, ax: "Axes | None" = None) -> "Axes":
     ----------
     segments : Segments
         From `kmeans_segments`.
-    ax : matplotlib Axes, optional
-
-    Returns
-    -------
-    matplotlib Axes
     """
     import seaborn as sns
 
@@ -221,7 +207,6 @@ def plot_transitions(stability: SegmentStability, *, ax: "Axes | None" = None) -
     ----------
     stability : SegmentStability
         From `segment_stability`.
-    ax : matplotlib Axes, optional
 
     Returns
     -------
@@ -248,7 +233,6 @@ def plot_schema(schema: pd.DataFrame, *, ax: "Axes | None" = None) -> "Axes":
     ----------
     schema : pandas.DataFrame
         From ``CustomerDB.schema()``.
-    ax : matplotlib Axes, optional
 
     Returns
     -------

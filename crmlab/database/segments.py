@@ -72,9 +72,8 @@ class RFM:
         )
 
     def __repr__(self) -> str:
-        lines = [
-            f"RFM of {len(self.table):,} customers in {self.table['cell'].nunique()} cells, {self.method} quantiles"
-        ]
+        cells = self.table["cell"].nunique()
+        lines = [f"RFM of {len(self.table):,} customers in {cells} cells, {self.method} quantiles"]
         lines += [f"  {name:<16} {meaning}" for name, meaning in self.definitions.items()]
         lines += [f"  collapsed        {sentence}" for sentence in self.collapsed[:3]]
         if len(self.collapsed) > 3:
@@ -112,10 +111,6 @@ def rfm(
         Own rising limits for some or all of ``days_since_last``, ``n_orders``, ``amount``, each upper limit included;
         with the independent method only. ``breaks=earlier.breaks`` scores a later period by an earlier rule.
 
-    Returns
-    -------
-    RFM
-
     Raises
     ------
     ContractError
@@ -134,7 +129,8 @@ def rfm(
     0           a               32         1     5.0  1  1  1  111
     1           b                0         2    30.0  2  2  2  222
     """
-    own = _check_options(bins, method, breaks)
+    own = {name: tuple(map(float, limits)) for name, limits in (breaks or {}).items()}
+    _check_options(bins, method, own)
     log = read_purchases(transactions, observation_end)
     per_customer = log.days.group_by("customer_id").agg(
         days_since_last=ibis.date(log.end).delta(log.days.day.max(), unit="day"),
@@ -161,9 +157,7 @@ def rfm(
     return RFM(table, pd.concat(cuts, ignore_index=True), reusable, method, log.end, log.left_out)
 
 
-def _check_options(
-    bins: int, method: str, breaks: Mapping[str, Sequence[float]] | None
-) -> dict[str, tuple[float, ...]]:
+def _check_options(bins: int, method: str, breaks: Mapping[str, Sequence[float]]) -> None:
     problems = []
     if not 2 <= bins <= 9:
         problems.append(f"bins must be 2 to 9 (a score is one digit); got {bins}")
@@ -171,14 +165,13 @@ def _check_options(
         problems.append(f"method must be independent or nested; got {method!r}")
     if breaks and method == "nested":
         problems.append("own breaks go with method='independent' only")
-    for name, limits in (breaks or {}).items():
+    for name, limits in breaks.items():
         if name not in _MEASURES:
             problems.append(f"breaks are for {', '.join(_MEASURES)}; got {name!r}")
         elif not 1 <= len(limits) <= 8 or list(limits) != sorted(limits):
             problems.append(f"breaks of {name} must be 1 to 8 rising numbers; got {list(limits)}")
     if problems:
         raise ContractError("these RFM options are not possible", problems)
-    return {name: tuple(map(float, limits)) for name, limits in (breaks or {}).items()}
 
 
 def _quantiles(values: pd.Series, bins: int) -> tuple[float, ...]:
@@ -196,15 +189,9 @@ def _score(values: pd.Series, limits: tuple[float, ...], *, best_is_low: bool) -
 
 def _describe_cut(rows: pd.DataFrame, measure: str, score: str, within: str, limits: tuple[float, ...]) -> pd.DataFrame:
     scores = np.arange(1, len(limits) + 2)
-    return pd.DataFrame(
-        {
-            "measure": measure,
-            "within": within,
-            "score": scores[::-1] if score == "r" else scores,
-            "above": [-np.inf, *limits],
-            "up_to": [*limits, np.inf],
-        }
-    ).assign(customers=lambda cut: cut["score"].map(rows[score].value_counts()).fillna(0).astype("int64"))
+    cut = pd.DataFrame({"measure": measure, "within": within, "score": scores[::-1] if score == "r" else scores})
+    customers = rows[score].value_counts().reindex(cut["score"], fill_value=0).to_numpy()
+    return cut.assign(above=[-np.inf, *limits], up_to=[*limits, np.inf], customers=customers)
 
 
 @dataclass(frozen=True, eq=False)
@@ -237,9 +224,8 @@ class ABC:
         )
 
     def __repr__(self) -> str:
-        return (
-            f"ABC classes of {len(self.table):,} customers. {self.definitions}\n{self.summary.to_string(index=False)}"
-        )
+        head = f"ABC classes of {len(self.table):,} customers. {self.definitions}"
+        return f"{head}\n{self.summary.to_string(index=False)}"
 
 
 def abc_classes(
@@ -258,10 +244,6 @@ def abc_classes(
         Cumulative shares of the total at which the classes but the last end, rising, between 0 and 1.
     labels : sequence of str, default ("A", "B", "C")
         Names of the classes, best first; one more than `shares`.
-
-    Returns
-    -------
-    ABC
 
     Raises
     ------
@@ -282,9 +264,8 @@ def abc_classes(
     by_value = frame.groupby("value")["value"].sum()[::-1]
     above = (by_value.cumsum() - by_value) / total
     table = frame.assign(share_above=frame["value"].map(above))
-    table["abc_class"] = np.asarray(labels)[
-        np.searchsorted(np.asarray(shares) - 1e-12, table["share_above"], side="right")
-    ]
+    position = np.searchsorted(np.asarray(shares) - 1e-12, table["share_above"], side="right")
+    table["abc_class"] = np.asarray(labels)[position]
     table = table.sort_values(["value", "customer_id"], ascending=[False, True], ignore_index=True)
     summary = table.groupby("abc_class", sort=False).agg(
         customers=("value", "size"), value=("value", "sum"), lowest=("value", "min")
@@ -298,25 +279,23 @@ def abc_classes(
 def _check_classes(shares: Sequence[float], labels: Sequence[str]) -> None:
     rising = all(low < high for low, high in zip([0.0, *shares], [*shares, 1.0], strict=True))
     if not rising or len(labels) != len(shares) + 1:
-        raise ContractError(
-            f"shares must rise strictly between 0 and 1 and labels be one more; got shares={list(shares)}, "
-            f"labels={list(labels)}"
-        )
+        got = f"got shares={list(shares)}, labels={list(labels)}"
+        raise ContractError(f"shares must rise strictly between 0 and 1 and labels be one more; {got}")
 
 
 def _one_value_each(values: pd.Series | pd.DataFrame) -> pd.DataFrame:
     if isinstance(values, pd.DataFrame):
         require_columns(values, ["customer_id", "amount"], "a table of ABC classes")
-        frame = values[["customer_id", "amount"]].set_axis(["customer_id", "value"], axis=1)
-    else:
-        frame = pd.DataFrame({"customer_id": values.index, "value": values.to_numpy(dtype=float)})
+        values = values.set_index("customer_id")["amount"]
+    frame = pd.DataFrame({"customer_id": values.index, "value": values.to_numpy(dtype=float)})
+    rules = {
+        "value missing or not finite": ~np.isfinite(frame["value"]),
+        "negative value": frame["value"] < 0,
+        "customer twice": frame["customer_id"].duplicated(),
+    }
     problems = [
         f"{what}: {int(broken.sum()):,} customers (first: {', '.join(map(str, frame['customer_id'][broken][:3]))})"
-        for what, broken in {
-            "value missing or not finite": ~np.isfinite(frame["value"]),
-            "negative value": frame["value"] < 0,
-            "customer twice": frame["customer_id"].duplicated(),
-        }.items()
+        for what, broken in rules.items()
         if broken.any()
     ]
     if not problems and not frame["value"].any():

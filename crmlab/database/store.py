@@ -92,10 +92,6 @@ class CustomerDB:
             ``responses``, each under its contract (`crmlab.contracts`); further columns are kept. Other tables of a
             data set have no place here, and the report says so.
 
-        Returns
-        -------
-        LoadReport
-
         Raises
         ------
         ContractError
@@ -120,10 +116,6 @@ class CustomerDB:
         ----------
         tables : mapping of str to pandas.DataFrame, or a Dataset
             As for `load`, any of the tables.
-
-        Returns
-        -------
-        LoadReport
 
         Raises
         ------

@@ -8,14 +8,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
-from typing import Literal, get_args
+from typing import Literal
 
 import ibis
 import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
 
-from crmlab.contracts import Acquisition, as_day, check_acquisition, require_columns
+from crmlab.contracts import Acquisition, as_day, check_acquisition, one_of, require_columns
 from crmlab.database.frames import as_table, to_frame
 from crmlab.database.purchases import in_words, read_purchases
 from crmlab.errors import ContractError
@@ -84,10 +84,6 @@ class CustomerSummary:
         acquisition : {"observed", "left_censored"}, default "observed"
             Whether first purchases were observed.
 
-        Returns
-        -------
-        CustomerSummary
-
         Raises
         ------
         ContractError
@@ -99,7 +95,7 @@ class CustomerSummary:
         >>> CustomerSummary.from_frame(frame, time_unit="week").counts()["weight"].tolist()
         [1, 1]
         """
-        _check_unit(time_unit)
+        one_of("time_unit", time_unit, TimeUnit)
         return cls(
             as_table(_checked(frame)),
             time_unit,
@@ -111,10 +107,6 @@ class CustomerSummary:
     @cached_property
     def _frame(self) -> pd.DataFrame:
         return to_frame(self.table.order_by("customer_id"))
-
-    @cached_property
-    def _customers(self) -> int:
-        return self.table.count().to_pyarrow().as_py()
 
     def to_pandas(self) -> pd.DataFrame:
         """The summary as a frame, one row per customer, sorted by ``customer_id``."""
@@ -132,12 +124,16 @@ class CustomerSummary:
         return to_frame(grouped.order_by(_KEY))
 
     def __len__(self) -> int:
-        return self._customers
+        return self._length
+
+    @cached_property
+    def _length(self) -> int:
+        return self.table.count().to_pyarrow().as_py()
 
     def __repr__(self) -> str:
         unit = self.time_unit
         lines = [
-            f"CustomerSummary of {self._customers:,} customers, durations in {unit}s, acquisition {self.acquisition}",
+            f"CustomerSummary of {len(self):,} customers, durations in {unit}s, acquisition {self.acquisition}",
             f"  calibration end  {self.calibration_end or 'none (no holdout)'}",
             f"  observation end  {self.observation_end or 'not stated'}",
             "  frequency        repeat purchase days (all rows of one day are one purchase; the first day not counted)",
@@ -220,7 +216,7 @@ def customer_summary(
     0         ann          1      2.0  4.0            25.0
     1         bob          0      0.0  3.0             0.0
     """
-    days_per_unit = _check_unit(time_unit)
+    one_of("time_unit", time_unit, TimeUnit)
     if collapse != "D":
         raise ContractError(f"collapse must be 'D' (a customer's day is one purchase); got {collapse!r}")
     check_acquisition(acquisition)
@@ -228,11 +224,15 @@ def customer_summary(
     split = None if calibration_end is None else as_day(calibration_end, "calibration_end")
     left_out = dict(log.left_out)
     if split is not None:
-        _check_split(split, log.start, log.end)
+        if not log.start <= split < log.end:
+            window = f"{log.start} to {log.end}"
+            raise ContractError(
+                f"calibration_end {split} must lie in the log and before its observation end ({window})"
+            )
         later = log.days.filter(log.days.first_day > ibis.date(split)).customer_id.nunique().to_pyarrow().as_py()
         if later:
             left_out["customers first seen after the calibration end"] = later
-    table = _summarise(log.days, log.end, split, days_per_unit)
+    table = _summarise(log.days, log.end, split, DAYS_PER_UNIT[time_unit])
     return CustomerSummary(table, time_unit, split, log.end, collapse, acquisition, MappingProxyType(left_out))
 
 
@@ -262,19 +262,6 @@ def _summarise(days: ir.Table, end: dt.date, split: dt.date | None, days_per_uni
         result |= {name: grouped[name] for name in _HOLDOUT[:2]}
         result["duration_holdout"] = ibis.literal((end - split).days / days_per_unit)
     return grouped.select(**result)
-
-
-def _check_unit(time_unit: str) -> float:
-    if time_unit not in get_args(TimeUnit):
-        raise ContractError(f"time_unit must be one of {', '.join(get_args(TimeUnit))}; got {time_unit!r}")
-    return DAYS_PER_UNIT[time_unit]
-
-
-def _check_split(split: dt.date, start: dt.date, end: dt.date) -> None:
-    if not start <= split < end:
-        raise ContractError(
-            f"calibration_end {split} must lie in the log and before its observation end ({start} to {end})"
-        )
 
 
 def _checked(frame: pd.DataFrame) -> pd.DataFrame:

@@ -25,10 +25,6 @@ def fetch(file: SourceFile) -> Path:
     file : SourceFile
         Its address, its name in the cache and, where known, its checksum.
 
-    Returns
-    -------
-    pathlib.Path
-
     Raises
     ------
     DataUnavailableError

@@ -133,7 +133,7 @@ def test_impossible_options_are_collected():
         "bins must be 2 to 9 (a score is one digit); got 10",
         "method must be independent or nested; got 'nestd'",
         "breaks are for days_since_last, n_orders, amount; got 'spend'",
-        "breaks of amount must be 1 to 8 rising numbers; got [3, 2]",
+        "breaks of amount must be 1 to 8 rising numbers; got [3.0, 2.0]",
         "breaks of n_orders must be 1 to 8 rising numbers; got []",
     )
     with pytest.raises(ContractError, match="own breaks go with method='independent' only"):
