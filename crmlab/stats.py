@@ -70,9 +70,7 @@ def lorenz(values: npt.ArrayLike) -> pd.DataFrame:
     """
     ordered = np.sort(_shares_of_something(values))
     held = np.concatenate([[0.0], np.cumsum(ordered / ordered.max())])
-    return pd.DataFrame(
-        {"share_customers": np.linspace(0.0, 1.0, len(ordered) + 1), "share_value": held / held[-1]},
-    )
+    return pd.DataFrame({"share_customers": np.linspace(0.0, 1.0, len(held)), "share_value": held / held[-1]})
 
 
 def gini(values: npt.ArrayLike) -> float:

@@ -241,13 +241,8 @@ def explained_share(
     """
     codes, values = _paired(segments, outcome)
     raw = _between(codes, values)
-    resampled = bootstrap_interval(
-        np.column_stack([codes, values]),
-        lambda rows: _between(rows[:, 0].astype("int64"), rows[:, 1]),
-        seed=seed,
-        n=n,
-        level=level,
-    )
+    people = np.arange(len(values))
+    resampled = bootstrap_interval(people, lambda i: _between(codes[i], values[i]), seed=seed, n=n, level=level)
     low, high = np.clip([2 * raw - resampled.high, 2 * raw - resampled.low], 0, 1)
     adjusted = 1 - (1 - raw) * (len(values) - 1) / (len(values) - codes.max() - 1)
     return Interval(float(adjusted), float(low), float(high), level)

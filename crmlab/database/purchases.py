@@ -160,9 +160,7 @@ def _facts(rows: ir.Table, end: dt.date | None) -> dict[str, Any]:
     broken = {"customer_id": facts["no_id"], "date": facts["no_day"], "amount": facts["no_amount"]}
     problems = [f"{column}: {count:,} rows without a usable value" for column, count in broken.items() if count]
     if problems:
-        raise ContractError(
-            "the transactions table has gaps; read it with read_transactions to set them aside", problems
-        )
+        raise ContractError("the transactions table has gaps; read_transactions sets such rows aside", problems)
     if facts["buyers"] == 0:
         window = "" if end is None else f" up to {end}"
         raise ContractError(f"the transactions table ({facts['rows']:,} rows) holds no purchase{window}")

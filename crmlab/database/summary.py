@@ -225,10 +225,8 @@ def customer_summary(
     left_out = dict(log.left_out)
     if split is not None:
         if not log.start <= split < log.end:
-            window = f"{log.start} to {log.end}"
-            raise ContractError(
-                f"calibration_end {split} must lie in the log and before its observation end ({window})"
-            )
+            window = f"in the log and before its observation end ({log.start} to {log.end})"
+            raise ContractError(f"calibration_end {split} must lie {window}")
         later = log.days.filter(log.days.first_day > ibis.date(split)).customer_id.nunique().to_pyarrow().as_py()
         if later:
             left_out["customers first seen after the calibration end"] = later

@@ -121,11 +121,10 @@ def profile(tables: Mapping[str, ir.Table], overview: ir.Table, customer_id: str
     log = transactions(tables["orders"], tables["lines"])
     log = log.filter(log.customer_id == wanted)
     orders = log.group_by("order_id", "date").agg(amount=log.amount.sum(), lines=log.count())
-    bought = log.group_by("product_id").agg(
-        orders=log.order_id.nunique(), quantity=log.quantity.sum(), amount=log.amount.sum()
-    )
+    sums = {"quantity": log.quantity.sum(), "amount": log.amount.sum()}
+    bought = log.group_by("product_id").agg(orders=log.order_id.nunique(), **sums)
     products = bought.inner_join(tables["products"], "product_id", rname="product_{name}")
-    events = [table.filter(table.customer_id == wanted) for table in (tables["contacts"], tables["responses"])]
+    events = [tables[name].filter(tables[name].customer_id == wanted) for name in ("contacts", "responses")]
     contacts, responses = (_compact(part.order_by("campaign_id", "date", "occurrence")) for part in events)
     return Customer360(
         customer_id=wanted,

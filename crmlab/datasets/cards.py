@@ -152,17 +152,11 @@ def card_names() -> tuple[str, ...]:
 
 @cache
 def read_card(name: str) -> Card:
-    """Read the card of a data set.
-
-    Raises
-    ------
-    DataUnavailableError
-        If there is no such data set; the message suggests a near name.
-    """
-    if name not in card_names():
-        raise DataUnavailableError(
-            f"there is no data set {name!r}{suggest(name, card_names())}; choose one of {', '.join(card_names())}"
-        )
+    """Read the card of a data set; an unknown name is answered with a near one."""
+    known = card_names()
+    if name not in known:
+        near = suggest(name, known)
+        raise DataUnavailableError(f"there is no data set {name!r}{near}; choose one of {', '.join(known)}")
     return parse_card((course_dir("datasets") / name / "card.md").read_text(encoding="utf-8"))
 
 
@@ -172,25 +166,17 @@ def parse_card(text: str) -> Card:
 
     _, front, body = text.split("---\n", 2)
     fields: dict[str, Any] = yaml.safe_load(front)
-    tables = tuple(_table(name, entry) for name, entry in fields.pop("tables").items())
+    tables = []
+    for name, entry in fields.pop("tables").items():
+        columns = tuple(Column(column, **spec) for column, spec in entry["columns"].items())
+        tables.append(Table(name, entry["description"], entry["rows"], columns))
     files = tuple(SourceFile(**entry) for entry in fields.pop("files", ()))
     quirks = tuple(fields.pop("quirks", ()))
-    return Card(tables=tables, files=files, quirks=quirks, text=body.strip(), **fields)
-
-
-def _table(name: str, entry: Mapping[str, Any]) -> Table:
-    columns = tuple(Column(column, **spec) for column, spec in entry["columns"].items())
-    return Table(name, entry["description"], entry["rows"], columns)
+    return Card(tables=tuple(tables), files=files, quirks=quirks, text=body.strip(), **fields)
 
 
 def locate(file: SourceFile, needs: str) -> Path:
-    """Path of a file that an installed package or the course itself ships, its checksum verified.
-
-    Raises
-    ------
-    DataUnavailableError
-        If the package is not installed, or the file is not the one that the card describes.
-    """
+    """Path of a file that an installed package or the course itself ships, its checksum verified."""
     extra = "data" if needs == "crmlab[data]" else ""
     parts = file.path.split("/")
     path = package_file(file.package, *parts, extra=extra) if file.package else course_dir("datasets").joinpath(*parts)

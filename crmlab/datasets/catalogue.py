@@ -100,9 +100,8 @@ class Dataset:
 
     def __getitem__(self, table: str) -> pd.DataFrame:
         if table not in self.tables:
-            raise DataUnavailableError(
-                f"data set {self.name!r} has no table {table!r}; it has: {', '.join(self.tables)}"
-            )
+            known = ", ".join(self.tables)
+            raise DataUnavailableError(f"data set {self.name!r} has no table {table!r}; it has: {known}")
         return self.tables[table]
 
     def __repr__(self) -> str:
@@ -222,14 +221,13 @@ def source(
         return load(dataset, seed=seed)
     check_acquisition(acquisition)
     names = dict(columns or {})
-    options: dict[str, Any] = {name: names.pop(name) for name in _READING_OPTIONS if name in names}
+    options: dict[str, Any] = {
+        name: names.pop(name) for name in ("date_order", "time_zone", "encoding") if name in names
+    }
     reading = read_transactions(data, names, **options)
     if reading.data.empty:
         raise ContractError(f"{data}: not one row was accepted", reading.report.rejections())
     return _own(reading, acquisition)
-
-
-_READING_OPTIONS = ("date_order", "time_zone", "encoding")
 
 
 def _own(reading: Reading, acquisition: Acquisition) -> Dataset:

@@ -68,9 +68,7 @@ def _retrieve(url: str, path: Path, sha256: str, then: str) -> None:
     try:
         pooch.retrieve(url, known_hash=sha256 or None, fname=path.name, path=path.parent)
     except (requests.RequestException, ValueError, OSError) as error:
-        raise DataUnavailableError(
-            f"{url} could not be fetched ({type(error).__name__}: {error}). "
-            f"Without a connection, fetch that file by hand on another machine {then}"
-        ) from None
+        remedy = f"Without a connection, fetch that file by hand on another machine {then}"
+        raise DataUnavailableError(f"{url} could not be fetched ({type(error).__name__}: {error}). {remedy}") from None
     finally:
         log.setLevel(level)

@@ -135,10 +135,8 @@ def _from_text(name: str, content: bytes, encoding: str | None) -> RawTable:
     stream = io.StringIO(text[:_SAMPLE], newline="")
     header = next(csv.reader(stream, delimiter=delimiter))
     if len(header) < 2:
-        raise ContractError(
-            f"only one column was found, {header[0].strip()[:60]!r}; "
-            "the columns of a text file are separated by comma, semicolon, tab or |"
-        )
+        known = "the columns of a text file are separated by comma, semicolon, tab or |"
+        raise ContractError(f"only one column was found, {header[0].strip()[:60]!r}; {known}")
     columns, more = _column_names(header)
     frame, damaged = _parse_rows(text[stream.tell() :], delimiter, columns)
     if frame.empty:
@@ -242,9 +240,8 @@ def _decode_as_told(content: bytes, encoding: str) -> str:
         raise ContractError(f"there is no encoding {encoding!r}; try 'utf-8', 'gb18030' or 'latin-1'") from None
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        raise ContractError(
-            f"line {line} is not {encoding}: {error.reason}; leave encoding out to have it found"
-        ) from None
+        place = f"line {line} is not {encoding}: {error.reason}"
+        raise ContractError(f"{place}; leave encoding out to have it found") from None
 
 
 def _is_chinese(content: bytes) -> bool:

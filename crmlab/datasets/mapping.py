@@ -27,12 +27,10 @@ def map_columns(found: Sequence[str], told: Mapping[str, str]) -> tuple[dict[str
         Listing everything that is wrong with the mapping, or the columns that are missing with proposals.
     """
     problems = [f"there is no contract column {name!r}{suggest(name, _NAMES)}" for name in told if name not in _NAMES]
-    problems += [
-        f"{name!r}: the table has no column {c!r}{suggest(c, found)}" for name, c in told.items() if c not in found
-    ]
-    problems += [
-        f"column {c!r} is given for several contract columns" for c, n in Counter(told.values()).items() if n > 1
-    ]
+    absent = {name: column for name, column in told.items() if column not in found}
+    problems += [f"{name!r}: the table has no column {c!r}{suggest(c, found)}" for name, c in absent.items()]
+    twice = [column for column, times in Counter(told.values()).items() if times > 1]
+    problems += [f"column {column!r} is given for several contract columns" for column in twice]
     if {"amount", UNIT_PRICE} <= set(told):
         problems.append(f"give either 'amount' or {UNIT_PRICE!r} with 'quantity', not both")
     if problems:
@@ -62,9 +60,8 @@ def _own_name(name: str, found: Sequence[str]) -> str | None:
 
 
 def _require(mapping: Mapping[str, str], found: Sequence[str]) -> None:
-    missing = [name for name in ("customer_id", "date") if name not in mapping]
-    if "amount" not in mapping and not {UNIT_PRICE, "quantity"} <= set(mapping):
-        missing.append("amount")
+    given = {*mapping, *(["amount"] if {UNIT_PRICE, "quantity"} <= set(mapping) else [])}
+    missing = [name for name in ("customer_id", "date", "amount") if name not in given]
     if not missing:
         return
     free = [column for column in found if column not in mapping.values()]

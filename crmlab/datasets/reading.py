@@ -58,9 +58,8 @@ class Report:
     date_order: str = ""
 
     def __repr__(self) -> str:
-        lines = [
-            f"{self.name}: {_counted(self.rows_read)} read, {self.accepted:,} accepted, {self.rejected:,} rejected"
-        ]
+        counts = f"{_counted(self.rows_read)} read, {self.accepted:,} accepted, {self.rejected:,} rejected"
+        lines = [f"{self.name}: {counts}"]
         lines += [f"  rejected: {line}" for line in self.rejections()]
         read_as = {"encoding": self.encoding, "columns separated by": self.delimiter, "dates as": self.date_order}
         how = ", ".join(f"{key} {value}" for key, value in read_as.items() if value)
@@ -181,10 +180,8 @@ def read_transactions(
     _treat(rows, typed["amount"] < 0, "a return (negative amount)", returns)
     reading = _reading(raw, rows, typed, mapping, order)
     if strict and reading.report.rejected:
-        raise ContractError(
-            f"{raw.name}: {reading.report.rejected:,} of {reading.report.rows_read:,} rows cannot be accepted",
-            reading.report.rejections(),
-        )
+        counts = f"{reading.report.rejected:,} of {reading.report.rows_read:,} rows"
+        raise ContractError(f"{raw.name}: {counts} cannot be accepted", reading.report.rejections())
     return reading
 
 

@@ -47,15 +47,12 @@ def donations(paths: tuple[Path, ...], seed: int | None) -> Readers:
 def complete_journey(paths: tuple[Path, ...], seed: int | None) -> Readers:
     """Seven linked tables of a grocer, read from Parquet files named after them."""
     file = {path.stem: path for path in paths}
+    household = {"household_id": "customer_id"}
+    coupon = {"coupon_upc": "coupon_id"}
 
     def transactions() -> pd.DataFrame:
-        names = {
-            "household_id": "customer_id",
-            "transaction_timestamp": "date",
-            "sales_value": "amount",
-            "basket_id": "order_id",
-        }
-        lines = _parquet(file["transactions"], names)
+        names = {"transaction_timestamp": "date", "sales_value": "amount", "basket_id": "order_id"}
+        lines = _parquet(file["transactions"], household | names)
         products = pd.read_parquet(file["products"], columns=["product_id", "product_type"])
         fuel = products.loc[products["product_type"] == FUEL, "product_id"]
         first = ["customer_id", "date", "amount", "order_id", "product_id", "quantity"]
@@ -63,15 +60,12 @@ def complete_journey(paths: tuple[Path, ...], seed: int | None) -> Readers:
 
     return {
         "transactions": transactions,
-        "customers": lambda: _parquet(file["demographics"], {"household_id": "customer_id"}),
+        "customers": lambda: _parquet(file["demographics"], household),
         "products": lambda: _parquet(file["products"], {"product_category": "category"}),
         "campaigns": lambda: _parquet(file["campaign_descriptions"], {}),
-        "contacts": lambda: _parquet(file["campaigns"], {"household_id": "customer_id"}),
-        "responses": lambda: _parquet(
-            file["coupon_redemptions"],
-            {"household_id": "customer_id", "coupon_upc": "coupon_id", "redemption_date": "date"},
-        ),
-        "coupons": lambda: _parquet(file["coupons"], {"coupon_upc": "coupon_id"}),
+        "contacts": lambda: _parquet(file["campaigns"], household),
+        "responses": lambda: _parquet(file["coupon_redemptions"], household | coupon | {"redemption_date": "date"}),
+        "coupons": lambda: _parquet(file["coupons"], coupon),
     }
 
 
@@ -127,20 +121,14 @@ def _workbook(archive: Path) -> pd.DataFrame:
     """All sheets of the workbook, one below the other; the years overlap by some days, which is marked."""
     text = dict.fromkeys(["Invoice", "StockCode", "Description", "Country"], "str")
     try:
-        with zipfile.ZipFile(archive) as members, members.open(_one_xlsx(members)) as workbook:
-            first, *later = pd.read_excel(io.BytesIO(workbook.read()), sheet_name=None, dtype=text).values()
+        with zipfile.ZipFile(archive) as members:
+            name = next((name for name in members.namelist() if name.endswith(".xlsx")), "a workbook")
+            first, *later = pd.read_excel(io.BytesIO(members.read(name)), sheet_name=None, dtype=text).values()
     except (zipfile.BadZipFile, ValueError, KeyError) as error:
-        raise DataUnavailableError(
-            f"{archive} is not the expected archive ({error}); delete it and load again"
-        ) from None
-    known = set(first["Invoice"])
-    sheets = [first.assign(in_both_sheets=False)]
-    sheets += [sheet.assign(in_both_sheets=sheet["Invoice"].isin(known)) for sheet in later]
-    return pd.concat(sheets, ignore_index=True)
-
-
-def _one_xlsx(archive: zipfile.ZipFile) -> str:
-    return next((name for name in archive.namelist() if name.endswith(".xlsx")), "a workbook")
+        message = f"{archive} is not the expected archive ({error}); delete it and load again"
+        raise DataUnavailableError(message) from None
+    marked = [sheet.assign(in_both_sheets=sheet["Invoice"].isin(first["Invoice"])) for sheet in later]
+    return pd.concat([first.assign(in_both_sheets=False), *marked], ignore_index=True)
 
 
 SHELF: Mapping[str, Callable[[tuple[Path, ...], int | None], Readers]] = {
