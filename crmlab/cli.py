@@ -34,7 +34,6 @@ app = typer.Typer(
 _WIDTH_OF_A_FILE = 200
 _WIDTH_OF_A_NAME = 24  # beside a bar; the rest of the line has room in a narrow terminal
 
-Chapters = Annotated[list[str] | None, typer.Argument(help="Ids of chapters, such as 12 13; all if none is given.")]
 Course = Annotated[Path | None, typer.Option(help="Folder with a course.yml and notebooks of your own.")]
 Out = Annotated[Path, typer.Option(help="Folder for runs.")]
 
@@ -107,14 +106,10 @@ def show(chapter: str, course: Course = None) -> None:
 
 @app.command()
 def run(
-    chapters: Chapters = None,
-    parameter: Annotated[
-        list[str] | None, typer.Option("-p", "--parameter", metavar="NAME=VALUE", help="Set a parameter; repeatable.")
-    ] = None,
+    chapters: Annotated[list[str] | None, typer.Argument(help="Ids, such as 12 13; all if none is given.")] = None,
+    parameter: Annotated[list[str] | None, typer.Option("-p", "--parameter", metavar="NAME=VALUE")] = None,
     data: Annotated[str, typer.Option(metavar="FILE", help="Run on your own transactions: a file or an address.")] = "",
-    columns: Annotated[
-        str, typer.Option(metavar="OURS=YOURS,...", help="Your column names: 'customer_id=Client,date=Day'.")
-    ] = "",
+    columns: Annotated[str, typer.Option(metavar="OURS=YOURS,...", help="Your names: 'customer_id=Client,...'")] = "",
     jobs: Annotated[int, typer.Option(help="How many chapters to run at once.")] = 1,
     quick: Annotated[bool, typer.Option("--quick", help="Use the smaller values of a quick run.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted or failed run.")] = False,
@@ -123,12 +118,14 @@ def run(
 ) -> None:
     """Run chapters and write what they find."""
     from crmlab.lab import run as run_chapters
+    from crmlab.lab.parameters import Text
 
+    pairs = _pairs(parameter or (), "-p", "-p name=value")
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a polite kill is an interrupt
     with _Progress() as progress:
         done = run_chapters(
             chapters,
-            parameters=_assignments(parameter or ()),
+            parameters={name: Text(value) for name, value in pairs.items()},
             data=data,
             columns=_columns(columns) if columns else None,
             jobs=jobs,
@@ -241,28 +238,24 @@ def _report(done: "Run") -> None:
         print("Stopped. Go on with the same command and --resume.")
 
 
-def _assignments(texts: Iterable[str]) -> dict[str, Any]:
-    """``name=value`` as typed, the values still to be read by the types that the chapters declare."""
-    from crmlab.lab.parameters import Text
-
-    pairs = [text.partition("=") for text in texts]
-    wrong = [name for name, mark, _ in pairs if not mark or not name.strip()]
-    if wrong:
-        raise ParameterError(f"-p {wrong[0]}: write it as -p name=value")
-    return {name.strip(): Text(value) for name, _, value in pairs}
+def _pairs(texts: Iterable[str], option: str, form: str) -> dict[str, str]:
+    """``name=value`` as typed."""
+    pairs = {text: text.partition("=") for text in texts}
+    for text, (name, mark, _) in pairs.items():
+        if not (name.strip() and mark):
+            raise ParameterError(f"{option} {text}: write it as {form}")
+    return {name.strip(): value for name, _, value in pairs.values()}
 
 
 def _columns(text: str) -> dict[str, str]:
     """Column names as typed: pairs separated by commas, or JSON for names that hold a comma or an equals sign."""
-    if text.lstrip().startswith("{"):
-        try:
-            return dict(json.loads(text))
-        except ValueError:
-            raise ParameterError(f"--columns {text}: this is not JSON") from None
-    pairs = [one.partition("=") for one in text.split(",")]
-    if not all(mark and ours.strip() and yours.strip() for ours, mark, yours in pairs):
-        raise ParameterError(f"--columns {text}: write it as 'customer_id=Client,date=Day'")
-    return {ours.strip(): yours.strip() for ours, _, yours in pairs}
+    if not text.lstrip().startswith("{"):
+        pairs = _pairs(text.split(","), "--columns", "'customer_id=Client,date=Day'")
+        return {ours: yours.strip() for ours, yours in pairs.items()}
+    try:
+        return dict(json.loads(text))
+    except ValueError:
+        raise ParameterError(f"--columns {text}: this is not JSON") from None
 
 
 def _plain(value: Any) -> str:

@@ -105,6 +105,7 @@ def test_show(course: Path, capsys: pytest.CaptureFixture[str]) -> None:
         (["--data", "none.csv"], "there is no file 'none.csv' to take as own data"),
         (["--data", "course.yml", "--columns", "date"], "--columns date: write it as 'customer_id=Client,date=Day'"),
         (["--data", "course.yml", "--columns", "{"], "--columns {: this is not JSON"),
+        (["--data", "course.yml", "--columns", "date="], "columns = {'date': ''}: every name needs"),
         (["--columns", "date=Day"], "columns name the columns of your own file: give it with --data FILE"),
         (["--jobs", "0"], "jobs = 0: at least 1 is needed"),
     ],

@@ -1,8 +1,7 @@
 """The lab: run the chapters, record what they find, check exercises, compare with published numbers."""
 
 from crmlab.lab.catalogue import Chapter, chapters
-from crmlab.lab.checks import CheckResult, check, checker, judge
-from crmlab.lab.compare import close, same_set, same_table
+from crmlab.lab.checks import CheckResult, check, checker, close, judge, same_set, same_table
 from crmlab.lab.parameters import Parameter
 from crmlab.lab.records import export, record
 from crmlab.lab.reproduction import Reproduction, published, reproduce

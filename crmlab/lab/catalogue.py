@@ -145,9 +145,8 @@ def resolve(selected: Sequence[Chapter], given: Mapping[str, Any], *, quick: boo
     A value goes to every chapter that has the parameter. Every problem is collected before one error is raised.
     """
     known = {parameter.name for chapter in selected for parameter in chapter.parameters}
-    problems = [
-        f"no selected chapter has a parameter {name!r}{suggest(name, known)}" for name in given if name not in known
-    ]
+    unknown = [name for name in given if name not in known]
+    problems = [f"no selected chapter has a parameter {name!r}{suggest(name, known)}" for name in unknown]
     values: dict[str, dict[str, Any]] = {}
     refused: dict[str, list[str]] = {}
     for chapter in selected:
@@ -189,16 +188,11 @@ def _read_chapter(folder: Path, entry: Mapping[str, Any], parts: Mapping[int, st
     parameters = _read_parameters(cells, entry)
     timeout = _TIMEOUT | entry["timeout"]
     return Chapter(
-        id=entry["id"],
-        title=entry["title"],
-        part=entry["part"],
+        **{name: entry[name] for name in ("id", "title", "part", "minutes", "needs", "own_data")},
         part_title=parts[entry["part"]],
         path=path.resolve(),
-        minutes=entry["minutes"],
         parameters=parameters,
         datasets=tuple(entry["datasets"]),
-        needs=entry["needs"],
-        own_data=entry["own_data"],
         quick={one.name: one.accept(entry["quick"][one.name]) for one in parameters if one.name in entry["quick"]},
         cell_timeout=timeout["cell"],
         chapter_timeout=timeout["chapter"],

@@ -16,11 +16,12 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import papermill
-from jupyter_client.kernelspec import KernelSpec
+from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager
 from jupyter_core.utils import ensure_event_loop, run_sync
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
@@ -44,6 +45,7 @@ class Stopped(Exception):
     """The chapter was stopped from outside."""
 
 
+@dataclass(eq=False)
 class Session:
     """The execution of one chapter, which another thread may stop.
 
@@ -59,19 +61,16 @@ class Session:
         Called before each code cell with its number and the number of code cells.
     """
 
-    def __init__(
-        self, chapter: Chapter, values: dict[str, Any], folder: Path, tables: Path, on_cell: Callable[[int, int], None]
-    ) -> None:
-        self.chapter = chapter
-        self.values = values
-        self.folder = folder
-        self.tables = tables
-        self.on_cell = on_cell
-        self.notebook = NotebookNode()
-        self.failure = ""
-        self.failed_cell = 0
-        self._group: int | None = None
-        self._stop = threading.Event()
+    chapter: Chapter
+    values: dict[str, Any]
+    folder: Path
+    tables: Path
+    on_cell: Callable[[int, int], None]
+    notebook: NotebookNode = field(default_factory=NotebookNode)
+    failure: str = ""
+    failed_cell: int = 0
+    _group: int | None = None
+    _stop: threading.Event = field(default_factory=threading.Event)
 
     @property
     def stopped(self) -> bool:
@@ -123,23 +122,17 @@ class Session:
                 os.killpg(group, signal.SIGKILL)
 
 
-class _Kernel(AsyncKernelManager):
-    """A kernel of this very Python, whatever kernels are installed."""
-
-    @property
-    def kernel_spec(self) -> KernelSpec:
-        argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}", "--IPKernelApp.log_level=40"]
-        return KernelSpec(argv=argv, display_name="Python 3", language="python")
-
-
 class _Client(PapermillNotebookClient):
     """papermill's client with limits of time, with an end for every kernel, and with the failing cell always marked."""
 
     def __init__(self, manager: Any, session: Session, scratch: str) -> None:
-        kernel = _Kernel(kernel_name="python3", connection_file=os.path.join(scratch, "kernel.json"))
+        this_python = KernelSpecManager(kernel_dirs=[])  # whatever kernels are installed
+        file = os.path.join(scratch, "kernel.json")
+        kernel = AsyncKernelManager(kernel_spec_manager=this_python, connection_file=file)
         if sys.platform != "win32" and len(scratch) < _LONGEST_SOCKET_FOLDER:
             kernel.transport = "ipc"  # no open port, and none that two runs could race for
         super().__init__(manager, km=kernel, log=logger, startup_timeout=_START_TIMEOUT, shutdown_kernel="immediate")
+        self.extra_arguments = ["--IPKernelApp.log_level=40"]
         self.session = session
         self.timeout_func = self._time_left
         self.number = 0

@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from crmlab.errors import LabError
-from crmlab.lab.compare import as_frame
+from crmlab.lab.checks import as_frame
 from crmlab.lab.files import atomic_path
 from crmlab.lab.notebook import claim, show
 

@@ -108,6 +108,8 @@ def _given(parameters: Mapping[str, Any], data: str, columns: Mapping[str, str] 
     for name in ("data", "columns"):
         if name in parameters:
             raise ParameterError(f"give {name!r} with --{name}; in Python, run(..., {name}=...)")
+    if columns and not all(columns.values()):
+        raise ParameterError(f"columns = {dict(columns)}: every name needs the name of a column of yours")
     if columns and not data:
         raise ParameterError("columns name the columns of your own file: give it with --data FILE (run(..., data=...))")
     if not data:
