@@ -221,9 +221,8 @@ def source(
         return load(dataset, seed=seed)
     check_acquisition(acquisition)
     names = dict(columns or {})
-    options: dict[str, Any] = {
-        name: names.pop(name) for name in ("date_order", "time_zone", "encoding") if name in names
-    }
+    told = names.keys() & {"date_order", "time_zone", "encoding"}
+    options: dict[str, Any] = {name: names.pop(name) for name in told}
     reading = read_transactions(data, names, **options)
     if reading.data.empty:
         raise ContractError(f"{data}: not one row was accepted", reading.report.rejections())

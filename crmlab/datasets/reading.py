@@ -295,8 +295,13 @@ def _reading(
 
 
 def _out_of_the_way(frame: pd.DataFrame, taken: set[str]) -> pd.DataFrame:
-    """Columns whose names are taken by ours get the prefix ``original_``."""
-    return frame.rename(columns={column: f"original_{column}" for column in frame if column in taken})
+    """Columns whose names are taken get the prefix ``original_``, twice where that is taken too."""
+    names: list[str] = []
+    for name in frame.columns:
+        while name in taken or name in names:
+            name = f"original_{name}"
+        names.append(name)
+    return frame.set_axis(names, axis=1)
 
 
 def _whole_numbers(data: pd.DataFrame) -> pd.DataFrame:
