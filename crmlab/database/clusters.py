@@ -50,10 +50,8 @@ class Segments:
         return pd.Series(self.centres.index.to_numpy()[nearest], index=features.index, name="segment")
 
     def __repr__(self) -> str:
-        return (
-            f"{len(self.profile)} k-means segments of {len(self.labels):,} customers; "
-            f"{self.within_share:.0%} of the variance is left within them\n{self.profile.to_string()}"
-        )
+        head = f"{len(self.profile)} k-means segments of {len(self.labels):,} customers"
+        return f"{head}; {self.within_share:.0%} of the variance is left within them\n{self.profile.to_string()}"
 
 
 def kmeans_segments(features: pd.DataFrame, k: int, seed: int, *, log: Sequence[str] = ()) -> Segments:
@@ -157,10 +155,9 @@ class SegmentStability:
     only_after: int
 
     def __repr__(self) -> str:
-        return (
-            f"SegmentStability: {self.staying:.1%} of {self.customers:,} customers stay, adjusted Rand "
-            f"{self.adjusted_rand:.3f} ({self.only_before:,} only before and {self.only_after:,} only after left out)"
-        )
+        stay = f"{self.staying:.1%} of {self.customers:,} customers stay, adjusted Rand {self.adjusted_rand:.3f}"
+        alone = f"{self.only_before:,} only before and {self.only_after:,} only after left out"
+        return f"SegmentStability: {stay} ({alone})"
 
 
 def segment_stability(labels_before: pd.Series, labels_after: pd.Series) -> SegmentStability:

@@ -70,12 +70,10 @@ class CohortTable:
         return founded.set_index("cohort")["customers"].rename("customers")
 
     def __repr__(self) -> str:
-        cohorts = self.sizes()
+        sizes = self.sizes()
+        head = f"CohortTable of {len(sizes)} {self.period} cohorts, {sizes.sum():,} customers"
         note = "" if self.last_period_complete else f"; the last {self.period} is incomplete"
-        return (
-            f"CohortTable of {len(cohorts)} {self.period} cohorts, {int(cohorts.sum()):,} customers, "
-            f"up to {self.observation_end}{note}\n  left out  {in_words(self.left_out)}"
-        )
+        return f"{head}, up to {self.observation_end}{note}\n  left out  {in_words(self.left_out)}"
 
 
 def cohort_table(

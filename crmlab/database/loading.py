@@ -129,11 +129,9 @@ def _align_ids(con: Any, frames: Mapping[str, pd.DataFrame]) -> None:
                 used.setdefault(name, {}).setdefault(kind, []).append(table)
     if "transactions" in frames and "order_id" not in frames["transactions"]:
         used.setdefault("order_id", {}).setdefault("VARCHAR", []).append("transactions (derived)")
-    problems = [
-        f"{name}: whole numbers in {', '.join(kinds['BIGINT'])}; text in {', '.join(kinds['VARCHAR'])}"
-        for name, kinds in used.items()
-        if len(kinds) > 1
-    ]
+    mixed = {name: kinds for name, kinds in used.items() if len(kinds) > 1}
+    words = "{}: whole numbers in {}; text in {}"
+    problems = [words.format(n, ", ".join(k["BIGINT"]), ", ".join(k["VARCHAR"])) for n, k in mixed.items()]
     if problems:
         raise ContractError("nothing was written: an id must have one type in all tables", problems)
     for name, table in homes:
@@ -145,9 +143,8 @@ def _align_ids(con: Any, frames: Mapping[str, pd.DataFrame]) -> None:
 def _stage(con: Any, table: Table, frame: pd.DataFrame) -> None:
     """Bring rows in as the temporary table ``in_<table>``, with the columns and types of the table they are for."""
     columns = _bring_in(con, (table,), frame)
-    number = ""
-    if "occurrence" in table.key:
-        number = ", " + _numbering([name for name in columns if name in table.key], columns)
+    key = [name for name in columns if name in table.key]
+    number = f", {_numbering(key, columns)}" if "occurrence" in table.key else ""
     con.raw_sql(f"CREATE TEMPORARY TABLE in_{table.name} AS SELECT {_list(columns)}{number} FROM in_rows")
     con.raw_sql("DROP TABLE in_rows")
 
@@ -275,11 +272,9 @@ def _record(con: Any, kind: str, counts: Mapping[str, Mapping[str, int]]) -> pd.
 def _types(con: Any, *tables: str) -> dict[str, str]:
     """Column to SQL type, over all of `tables`, in the order of their columns."""
     named = ", ".join(f"'{table}'" for table in tables)
-    rows = con.raw_sql(
-        "SELECT column_name, data_type FROM information_schema.columns "
-        f"WHERE table_name IN ({named}) ORDER BY table_name, ordinal_position"
-    ).fetchall()
-    return dict(rows)
+    known = "SELECT column_name, data_type FROM information_schema.columns"
+    sql = f"{known} WHERE table_name IN ({named}) ORDER BY table_name, ordinal_position"
+    return dict(con.raw_sql(sql).fetchall())
 
 
 def _scalar(con: Any, sql: str) -> int:

@@ -277,14 +277,13 @@ def _draw_reference(
     ax: "Axes", source: tuple[float, float], line: int, target: tuple[float, float], target_lines: int
 ) -> None:
     """Arrow from a line of one box to the key of another; to the box above it, from top to bottom."""
-    key = target[1] - 1.5
-    if source[0] == target[0]:
-        middle = source[0] + _BOX / 2
-        start, end = (middle, source[1]), (middle, target[1] - 1 - min(target_lines, _MOST + 1))
+    (left, top), (target_left, target_top) = source, target
+    if left == target_left:
+        start, end = (left + _BOX / 2, top), (left + _BOX / 2, target_top - 1 - min(target_lines, _MOST + 1))
+    elif left > target_left:
+        start, end = (left, top - line - 0.5), (target_left + _BOX, target_top - 1.5)
     else:
-        leftward = source[0] > target[0]
-        start = (source[0] + (0 if leftward else _BOX), source[1] - line - 0.5)
-        end = (target[0] + (_BOX if leftward else 0), key)
+        start, end = (left + _BOX, top - line - 0.5), (target_left, target_top - 1.5)
     ax.annotate("", xy=end, xytext=start, arrowprops={"arrowstyle": "-|>", "color": PALETTE[1]})
 
 

@@ -245,9 +245,7 @@ def _typed(
     """The contract's columns with their types, in the contract's order; and the order that dates were read in."""
     dates, order = parse_dates(rows.column(mapping["date"]), date_order, time_zone)
     typed = {"date": rows.take("date", dates)}
-    for name, column in mapping.items():
-        if name != "date":
-            typed[name] = rows.take(name, _PARSERS[name](rows.column(column)))
+    typed |= {name: rows.take(name, _PARSERS[name](rows.column(mapping[name]))) for name in mapping if name != "date"}
     if UNIT_PRICE in typed:
         typed["amount"] = typed[UNIT_PRICE] * typed["quantity"]
         rows.failed["amount"] = rows.failed[UNIT_PRICE] | rows.failed["quantity"]
@@ -291,7 +289,9 @@ def _reading(
         delimiter=raw.delimiter,
         date_order=order,
     )
-    return Reading(_whole_numbers(data), _rejects(raw.frame, rows.reasons, rejected), report, raw.sha256)
+    full = [c for c in data if c in _FIELDS and data[c].dtype == "Int64" and data[c].notna().all()]
+    data = data.astype(dict.fromkeys(full, "int64"))  # identifiers without a missing value
+    return Reading(data, _rejects(raw.frame, rows.reasons, rejected), report, raw.sha256)
 
 
 def _out_of_the_way(frame: pd.DataFrame, taken: set[str]) -> pd.DataFrame:
@@ -302,12 +302,6 @@ def _out_of_the_way(frame: pd.DataFrame, taken: set[str]) -> pd.DataFrame:
             name = f"original_{name}"
         names.append(name)
     return frame.set_axis(names, axis=1)
-
-
-def _whole_numbers(data: pd.DataFrame) -> pd.DataFrame:
-    """Identifiers without a missing value as plain integers."""
-    full = [c for c in data if c in _FIELDS and data[c].dtype == "Int64" and data[c].notna().all()]
-    return data.astype(dict.fromkeys(full, "int64"))
 
 
 def _rejects(frame: pd.DataFrame, reasons: Mapping[str, pd.Series], rejected: pd.Series) -> pd.DataFrame:
