@@ -432,7 +432,7 @@ ROW = st.tuples(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.lists(ROW, min_size=1, max_size=8))
 def test_law_the_order_of_rows_does_not_change_how_they_are_read(rows):
     frame = pd.DataFrame(rows, columns=["customer_id", "date", "amount"])
@@ -451,7 +451,7 @@ def test_law_the_order_of_rows_does_not_change_how_they_are_read(rows):
 VALUE = st.one_of(st.none(), st.integers(), st.floats(), st.text(max_size=5), st.booleans(), st.datetimes(), st.dates())
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(st.lists(st.tuples(VALUE, VALUE, VALUE, VALUE), min_size=1, max_size=8))
 def test_law_any_frame_is_accounted_for(rows):
     frame = pd.DataFrame(rows, columns=["customer_id", "date", "amount", "quantity"])
