@@ -48,6 +48,9 @@ def main(arguments: list[str] | None = None) -> None:
     except CrmlabError as error:
         print(f"crmlab: {error}", file=sys.stderr)
         sys.exit(2 if isinstance(error, ParameterError | ContractError) else 1)
+    except OSError as error:  # such as a folder that is a file, or may not be written to
+        print(f"crmlab: {error.filename}: {error.strerror}; give another place", file=sys.stderr)
+        sys.exit(2)
 
 
 @app.callback(invoke_without_command=True)

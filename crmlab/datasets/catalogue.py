@@ -107,7 +107,8 @@ class Dataset:
     def __repr__(self) -> str:
         counts = {table.name: f"{table.rows:,} rows" for table in self.card.tables if table.rows is not None}
         tables = ", ".join(f"{name} ({counts.get(name, 'rows not counted')})" for name in self.tables)
-        return f"<Dataset {self.name}: {self.title}; {self.origin}, {self.acquisition}; {tables}>"
+        line = f"<Dataset {self.name}: {self.title}; {self.origin}, {self.acquisition}; {tables}>"
+        return line if self.reading is None else f"{line}\n{self.reading.report}"
 
 
 def load(name: str, *, seed: int | None = None) -> Dataset:
@@ -225,7 +226,7 @@ def source(
     options: dict[str, Any] = {name: names.pop(name) for name in told}
     reading = read_transactions(data, names, **options)
     if reading.data.empty:
-        raise ContractError(f"{data}: not one row was accepted", reading.report.rejections())
+        raise ContractError(f"{reading.report.name}: not one row was accepted", reading.report.rejections())
     return _own(reading, acquisition)
 
 

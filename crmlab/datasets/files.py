@@ -60,7 +60,7 @@ def read_raw(source: Any, encoding: str | None = None) -> RawTable:
     try:
         raw = _from_bytes(name, content, encoding)
     except ContractError as error:
-        raise ContractError(f"{source}: {error}") from None
+        raise ContractError(f"{Path(str(source)).name}: {error}") from None
     return replace(raw, sha256=hashlib.sha256(content).hexdigest())
 
 

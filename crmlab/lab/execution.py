@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import nbformat
+from papermill.translators import PythonTranslator
 
 from crmlab.lab import pages
 from crmlab.lab.catalogue import Chapter
@@ -92,6 +93,7 @@ class Execution:
         """Write the notebook and the page of an executed chapter."""
         notebook = self.folder / "notebooks" / session.chapter.path.name
         page = self.folder / "html" / f"{notebook.stem}.html"
+        _forget_path(session.notebook, session.values.get("data", ""))
         write_text(notebook, nbformat.writes(session.notebook) + "\n")
         pages.write_chapter(notebook, page, f"{planned.chapter} {planned.title}")
         message = session.failure
@@ -124,3 +126,16 @@ class Execution:
         if self.progress:
             with self.lock:
                 self.progress(Event(kind, self.results[chapter], cell, cells))
+
+
+def _forget_path(notebook: nbformat.NotebookNode, data: str) -> None:
+    """Name the reader's own file in an executed notebook without the folders that lead to it."""
+    if not Path(data).is_absolute():
+        return
+    name = Path(data).name
+    notebook.metadata.papermill.parameters["data"] = name
+    for cell in notebook.cells:
+        if "injected-parameters" in cell.metadata.get("tags", []):
+            cell.source = cell.source.replace(
+                PythonTranslator.translate_str(data), PythonTranslator.translate_str(name)
+            )

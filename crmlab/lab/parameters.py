@@ -8,7 +8,6 @@ import ast
 import io
 import json
 import math
-import re
 import tokenize
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -92,8 +91,6 @@ class Parameter:
         Bounds of a number (of each element, in a list).
     choices : tuple
         The values allowed; empty if any.
-    pattern : str
-        A regular expression that a text must match as a whole; empty if any.
     """
 
     name: str
@@ -103,7 +100,6 @@ class Parameter:
     min: float | None = None
     max: float | None = None
     choices: tuple[Any, ...] = ()
-    pattern: str = ""
 
     def accept(self, value: Any) -> Any:
         """`value` as the chapter takes it; ValueError with one clear line if it cannot."""
@@ -121,15 +117,13 @@ class Parameter:
         low = "" if self.min is None else f"at least {self.min:g}"
         high = "" if self.max is None else f"at most {self.max:g}"
         choices = f"one of {', '.join(map(str, self.choices))}" if self.choices else ""
-        pattern = f"like {self.pattern}" if self.pattern else ""
-        return ", ".join(filter(None, [low, high, choices, pattern]))
+        return ", ".join(filter(None, [low, high, choices]))
 
     def _within(self, value: Any) -> None:
         low = self.min is not None and value < self.min
         high = self.max is not None and value > self.max
         foreign = bool(self.choices) and value not in self.choices
-        unlike = bool(self.pattern) and re.fullmatch(self.pattern, str(value)) is None
-        if low or high or foreign or unlike:
+        if low or high or foreign:
             near = suggest(value, self.choices) if foreign and isinstance(value, str) else ""
             raise ValueError(f"{self.name} = {value}: must be {self.limits()}{near}")
 
@@ -171,9 +165,9 @@ def read_parameters(source: str) -> tuple[Parameter, ...]:
 
 def restrict(parameter: Parameter, limits: Mapping[str, Any]) -> Parameter:
     """A parameter with the limits that its catalogue entry states; ValueError if these make no sense for it."""
-    unknown = sorted(set(limits) - {"min", "max", "choices", "pattern"})
+    unknown = sorted(set(limits) - {"min", "max", "choices"})
     if unknown:
-        raise ValueError(f"{parameter.name}: unknown limit {', '.join(unknown)}; known are min, max, choices, pattern")
+        raise ValueError(f"{parameter.name}: unknown limit {', '.join(unknown)}; known are min, max, choices")
     numeric = str(parameter.kind) in ("int", "float", "list[int]", "list[float]")
     if not numeric and not limits.keys().isdisjoint({"min", "max"}):
         raise ValueError(f"{parameter.name}: min and max are for numbers, not for {parameter.kind}")
@@ -186,7 +180,7 @@ def _read_line(line: ast.stmt, help: str) -> Parameter:
     if not isinstance(line, ast.AnnAssign) or not isinstance(line.target, ast.Name) or line.value is None:
         raise ValueError("write it as 'name: type = literal  # help'")
     name, kind = line.target.id, Kind.of(line.annotation)
-    if RESERVED.get(name, str(kind)) not in (str(kind), f"{kind}[str, str]"):
+    if RESERVED.get(name, str(kind)) != str(kind):
         raise ValueError(f"{name!r} is reserved and must be of type {RESERVED[name]}")
     try:
         default = kind.accept(ast.literal_eval(line.value))

@@ -1,5 +1,6 @@
 """Run chapters: everything that can be refused is refused before a kernel starts; what has run is never lost."""
 
+import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -50,7 +51,8 @@ def run(
     quick : bool, default False
         Use the smaller values that the catalogue states for a quick run.
     resume : bool, default False
-        Go on with the newest run in `out` of the same chapters, parameters and notebooks that has chapters left.
+        Go on with the newest run in `out` of the same chapters, parameters, notebooks and versions that has chapters
+        left.
     out : str or path, default "runs"
         Folder for runs.
     progress : callable, optional
@@ -87,12 +89,13 @@ def run(
     values = catalogue.resolve(takers, given, quick=quick) if takers else {}
     datasets = {one.id: _datasets(one, values.get(one.id, {})) for one in selected}
     plan = [_plan(one, values.get(one.id), datasets[one.id]) for one in selected]
-    folder = (_unfinished(Path(out), plan) if resume else None) or _new_folder(Path(out))
+    environment = provenance.environment()
+    folder = (_unfinished(Path(out), plan, environment) if resume else None) or _new_folder(Path(out))
     head = {
         "run": folder.name,
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "quick": quick,
-        **provenance.environment(),
+        **environment,
         "data": {card.name: {file.name: file.sha256 for file in card.files} for card in chain(*datasets.values())},
     }
     with held(folder / ".running") as ours:
@@ -165,13 +168,15 @@ def _new_folder(out: Path) -> Path:
     return folder
 
 
-def _unfinished(out: Path, plan: Sequence[ChapterResult]) -> Path | None:
-    """The newest run in `out` of the same plan that has chapters left."""
+def _unfinished(out: Path, plan: Sequence[ChapterResult], environment: Mapping[str, Any]) -> Path | None:
+    """The newest run in `out` of the same plan and versions that has chapters left."""
     for folder in newest(out):
         with suppress(LabError):  # a damaged one
             done = Run.read(folder).results
             left = any(one.status in ("interrupted", "failed") for one in done)
-            if left and _identity(done) == _identity(plan):
+            head = json.loads((folder / PROVENANCE).read_text(encoding="utf-8"))
+            same = all(head.get(name) == value for name, value in environment.items())
+            if left and same and _identity(done) == _identity(plan):
                 return folder
     return None
 

@@ -132,8 +132,6 @@ def test_a_choice_that_is_none_gets_a_suggestion() -> None:
     method = restrict(one("method: str = 'nested'"), {"choices": ["nested", "independent"]})
     with pytest.raises(ValueError, match=r"must be one of nested, independent \(did you mean 'nested'"):
         method.accept("nestd")
-    with pytest.raises(ValueError, match=r"must be like \\d\+-\\d\+"):
-        restrict(one("end: str = '1997-09'"), {"pattern": r"\d+-\d+"}).accept("soon")
 
 
 @pytest.mark.parametrize(

@@ -322,7 +322,7 @@ def test_a_failed_chapter_is_run_again_by_resume_and_a_finished_one_is_not(
     assert (tmp_path / "count").read_text() == "x"
     assert second.results[0] == first.results[0]
     assert second.records["name"].tolist() == ["n"]
-    assert _unfinished(tmp_path / "runs", second.results) is None  # nothing is left: the next is a new run
+    assert _unfinished(tmp_path / "runs", second.results, {}) is None  # nothing is left: the next is a new run
 
 
 def test_resume_needs_the_same_plan_and_a_run_that_is_not_under_way(make_course: MakeCourse, tmp_path: Path) -> None:
@@ -337,6 +337,11 @@ def test_resume_needs_the_same_plan_and_a_run_that_is_not_under_way(make_course:
         with pytest.raises(LabError, match="is still under way"):
             run(out=out, course=course, resume=True)
     assert run(out=out, course=course, resume=True).folder == first.folder
+    head = json.loads((first.folder / "provenance.json").read_text(encoding="utf-8"))
+    (first.folder / "provenance.json").write_text(json.dumps({**head, "crmlab": "0.0.0"}), encoding="utf-8")
+    (out / "zzz" / "provenance.json").unlink()
+    newest = run(out=out, course=course, parameters={"n": 4}, resume=True).folder
+    assert run(out=out, course=course, resume=True).folder not in (first.folder, newest)
 
 
 def test_runs_of_one_second_get_folders_of_their_own(tmp_path: Path) -> None:
