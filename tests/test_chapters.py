@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import nbformat
+import pandas as pd
 import pytest
 from playwright.sync_api import sync_playwright
 
@@ -198,6 +199,7 @@ def test_chapters_run_on_a_readers_own_file(tmp_path: Path):
     money = log["amount"].map(lambda a: f"{a:,.2f} €".translate(str.maketrans(",.", ".,")))
     days = log["date"].dt.strftime("%d.%m.%Y")
     own = log[[]].assign(Kunde="K" + log["customer_id"].astype(str), Tag=days, Summe=money)
+    own.loc[len(own)] = ["K1", "31.02.2024", "1,00 €"]
     file = tmp_path / "umsatz.csv"
     own.to_csv(file, sep=";", index=False)
     columns = {"customer_id": "Kunde", "date": "Tag", "amount": "Summe"}
@@ -207,4 +209,22 @@ def test_chapters_run_on_a_readers_own_file(tmp_path: Path):
     assert done.checks["right"].all()
     active = done.records.query("chapter == '00' and name == 'active_last_period'")["value"].item()
     last = log["date"].dt.to_period("Q").max()
+    for result in done.results:  # the lost row is told and kept, the way to the file is not
+        assert "1 rejected" in (done.folder / result.html).read_text(encoding="utf-8")
+        assert pd.read_csv(done.folder / "tables" / f"{result.chapter}_rejected_rows.csv")["Tag"].tolist() == [
+            "31.02.2024"
+        ]
+    left = [*done.folder.rglob("*.ipynb"), *done.folder.rglob("*.html"), done.folder / "provenance.json"]
+    assert [path.name for path in left if str(tmp_path) in path.read_text(encoding="utf-8")] == []
     assert active == log.loc[log["date"].dt.to_period("Q") == last, "customer_id"].nunique()
+
+
+@pytest.mark.parametrize("small", ["ten rows", "everybody once"])
+def test_chapters_refuse_too_small_a_file_in_words(tmp_path: Path, small: str):
+    log = load("drawn_shop", seed=5).transactions[["customer_id", "date", "amount"]]
+    own = log.iloc[::700].head(10) if small == "ten rows" else log.drop_duplicates("customer_id")
+    own.to_csv(tmp_path / "small.csv", index=False)
+    done = run([c.id for c in CHAPTERS if c.own_data], data=str(tmp_path / "small.csv"), jobs=2, out=tmp_path / "runs")
+    endings = {result.chapter: result.message for result in done.results}
+    assert endings["00"].startswith("ContractError: ")
+    assert all(message == "" or message.startswith("ContractError: small") for message in endings.values()), endings

@@ -137,7 +137,7 @@ def test_strict_stops_with_all_problems(write):
 def test_a_file_that_is_no_table(write, content, said):
     path = write(content)
     message = refusal(path)
-    assert message.startswith(f"{path}: ")
+    assert message.startswith(f"{path.name}: ")  # the folders that lead to it are nobody's business
     assert said in message
 
 
