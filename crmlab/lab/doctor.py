@@ -64,12 +64,16 @@ def _java() -> Finding:
 
 
 def _fonts() -> Finding:
+    import matplotlib
     from matplotlib import font_manager
 
     names = {one.name for one in font_manager.fontManager.ttflist}
     found = sorted(name for name in names if name.startswith(_CHINESE_FONTS))
     if not found:
-        return Finding("Chinese fonts", "absent", "figures with Chinese words need one, such as Noto Sans CJK")
+        advice = (
+            "figures with Chinese words need one, such as Noto Sans CJK; if one is installed, empty matplotlib's cache"
+        )
+        return Finding("Chinese fonts", "absent", f"{advice} in {matplotlib.get_cachedir()}")
     return Finding("Chinese fonts", "works", found[0])
 
 
