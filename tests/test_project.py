@@ -1,7 +1,11 @@
 """The files that describe the project agree with one another."""
 
+import ast
 import re
+import subprocess
+import sys
 import tomllib
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -56,6 +60,17 @@ def test_every_dependency_has_a_floor():
     lines = PROJECT["dependencies"] + [line for extra in EXTRAS.values() for line in extra]
     loose = [name for name, spec in requirements(lines).items() if not any(s.operator in (">=", "==") for s in spec)]
     assert loose == []
+
+
+def test_every_package_that_is_imported_is_a_dependency():
+    trees = [ast.parse(path.read_text(encoding="utf-8")) for path in (ROOT / "crmlab").rglob("*.py")]
+    nodes = [node for tree in trees for node in ast.walk(tree)]
+    names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    names |= {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)}
+    roots = {name.split(".")[0] for name in names} - set(sys.stdlib_module_names) - {"crmlab"}
+    brought = packages_distributions()
+    declared = set(requirements(PROJECT["dependencies"]))
+    assert [root for root in sorted(roots) if not {canonicalize_name(d) for d in brought[root]} & declared] == []
 
 
 def test_environment_agrees_with_pyproject():
@@ -133,9 +148,6 @@ def test_changelog_has_an_entry_for_this_version():
 
 
 def test_import_is_light():
-    import subprocess
-    import sys
-
     code = (
         "import sys; before = set(sys.modules); import crmlab; "
         "print(sorted({m.split('.')[0] for m in set(sys.modules) - before} - set(sys.stdlib_module_names)))"

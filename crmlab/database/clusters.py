@@ -189,7 +189,8 @@ def segment_stability(labels_before: pd.Series, labels_after: pd.Series) -> Segm
         twice = labels.index[labels.index.duplicated()]
         if len(twice):
             raise ContractError(f"{name}: {len(twice):,} customers appear twice (first: {twice[0]})")
-    both = pd.DataFrame({"before": labels_before, "after": labels_after}).dropna()
+    # an inner join, so that whole-number labels stay whole numbers
+    both = pd.concat([labels_before.rename("before"), labels_after.rename("after")], axis=1, join="inner").dropna()
     if both.empty:
         raise ContractError("no customer is in both periods; index both series by customer_id")
     return SegmentStability(

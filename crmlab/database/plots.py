@@ -192,11 +192,12 @@ def plot_segments(segments: Segments, *, ax: "Axes | None" = None) -> "Axes":
     ax = _axes(ax)
     shares = segments.profile["share_customers"]
     names = [f"{segment} ({share:.0%})" for segment, share in shares.items()]
-    logged = {name: f"log {name}" for name in segments.log}
+    logged = {name: f"log\n{name}" for name in segments.log}
     label = "standard deviations from the mean"
     centres = segments.centres.rename(columns=logged).set_axis(names)
     sns.heatmap(centres, annot=True, fmt=".1f", center=0, cmap="PuOr", cbar_kws={"label": label}, ax=ax)
     ax.set(xlabel="", ylabel="segment (share of customers)")
+    ax.tick_params(rotation=0)
     return ax
 
 
@@ -217,8 +218,10 @@ def plot_transitions(stability: SegmentStability, *, ax: "Axes | None" = None) -
 
     ax = _axes(ax)
     shares = stability.transitions.div(stability.transitions.sum(axis=1), axis=0)
-    sns.heatmap(shares, annot=True, fmt=".0%", vmin=0, vmax=1, cmap="cividis", ax=ax)
+    label = "share of the segment before"
+    sns.heatmap(shares, annot=True, fmt=".0%", vmin=0, vmax=1, cmap="cividis", cbar_kws={"label": label}, ax=ax)
     ax.set(xlabel="segment after", ylabel="segment before")
+    ax.tick_params(rotation=0)
     return ax
 
 

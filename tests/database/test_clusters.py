@@ -77,6 +77,7 @@ def test_stability_of_known_labels():
     assert stability.staying == 0.75
     assert stability.transitions.to_numpy().tolist() == [[1, 1], [0, 2]]
     assert (stability.customers, stability.only_before, stability.only_after) == (4, 1, 2)
+    assert stability.transitions.columns.dtype.kind == stability.transitions.index.dtype.kind == "i"
     assert "75.0% of 4 customers stay" in repr(stability)
 
 

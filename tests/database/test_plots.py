@@ -110,7 +110,7 @@ def test_segments_and_transitions(ax, scores):
     segments = kmeans_segments(features, k=3, seed=1, log=["n_orders", "amount"])
     plots.plot_segments(segments, ax=ax)
     assert len(cells(ax)) == 9
-    assert [label.get_text() for label in ax.get_xticklabels()] == ["days_since_last", "log n_orders", "log amount"]
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["days_since_last", "log\nn_orders", "log\namount"]
     stability = segment_stability(segments.labels, segments.labels)
     assert sorted(cells(plots.plot_transitions(stability))) == ["0%"] * 6 + ["100%"] * 3
 
