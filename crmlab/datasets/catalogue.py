@@ -1,6 +1,6 @@
 """The catalogue of data sets: what there is, what is known about it, and the tables themselves."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
@@ -19,31 +19,10 @@ from crmlab.datasets.cards import (
     read_card,
     sha256_of,
 )
+from crmlab.datasets.lazy import LazyTables
 from crmlab.datasets.reading import Reading, read_transactions
 from crmlab.datasets.shelf import SHELF
 from crmlab.errors import ContractError, DataUnavailableError
-
-
-class LazyTables(Mapping[str, pd.DataFrame]):
-    """Tables by name, each read at its first use and kept.
-
-    Every access gives a fresh shallow copy: changing it does not change the kept table.
-    """
-
-    def __init__(self, readers: Mapping[str, Callable[[], pd.DataFrame]]) -> None:
-        self._readers = dict(readers)
-        self._kept: dict[str, pd.DataFrame] = {}
-
-    def __getitem__(self, name: str) -> pd.DataFrame:
-        if name not in self._kept:
-            self._kept[name] = self._readers[name]()
-        return self._kept[name].copy(deep=False)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._readers)
-
-    def __len__(self) -> int:
-        return len(self._readers)
 
 
 @dataclass(frozen=True, eq=False, repr=False)

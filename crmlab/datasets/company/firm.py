@@ -1,0 +1,142 @@
+"""The firm, and the blocks of customers that it is drawn in."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from crmlab.datasets.company import assortment, buying, campaigns, history, people, programme, wallet
+from crmlab.datasets.company.base import Columns, horizon, stream
+from crmlab.datasets.company.scenarios import Scenario
+
+if TYPE_CHECKING:
+    from crmlab.datasets.company.base import Ints
+
+#: Customers are drawn in blocks of this many. It is part of what a seed means: changing it changes every firm.
+BLOCK = 4096
+
+
+@dataclass(frozen=True)
+class Firm:
+    """What a simulation is told: all that follows is determined by these four."""
+
+    scenario: Scenario
+    n_customers: int
+    seed: int
+    years: int
+
+    @property
+    def days(self) -> int:
+        """Days from the opening to the end."""
+        return horizon(self.years)
+
+    @property
+    def n_blocks(self) -> int:
+        """Number of blocks of customers."""
+        return -(-self.n_customers // BLOCK)
+
+    def rng(self, process: str) -> np.random.Generator:
+        """Random numbers of a process of the whole firm."""
+        return stream(self.seed, process, 0)
+
+    @cached_property
+    def campaigns(self) -> tuple[campaigns.Campaign, ...]:
+        """The calendar of campaigns."""
+        return campaigns.calendar(self)
+
+    def block(self, number: int) -> "Block":
+        """One block of customers, nothing of it drawn yet."""
+        return Block(self, number)
+
+
+class Block:
+    """Some customers of a firm, and all that happens to them; each process is drawn when it is first asked for.
+
+    Customers of one block may know each other; nothing else depends on customers of another block, which is what makes
+    a firm of any size possible in little memory.
+    """
+
+    def __init__(self, firm: Firm, number: int) -> None:
+        self.firm, self.number = firm, number
+        self.scenario, self.days = firm.scenario, firm.days
+        self.n = min(BLOCK, firm.n_customers - number * BLOCK)
+
+    def rng(self, process: str) -> np.random.Generator:
+        """Random numbers of a process for this block."""
+        return stream(self.firm.seed, process, self.number + 1)
+
+    @cached_property
+    def ids(self) -> "Ints":
+        """Customer numbers, from 1."""
+        return self.number * BLOCK + np.arange(1, self.n + 1)
+
+    @cached_property
+    def people(self) -> people.Drawn:
+        """Who the customers are."""
+        return people.draw_people(self)
+
+    @cached_property
+    def rates(self) -> buying.Rates:
+        """What their buying follows."""
+        return buying.draw_rates(self)
+
+    @cached_property
+    def history(self) -> history.History:
+        """Their orders, and what these depend on."""
+        return history.draw_history(self)
+
+    @cached_property
+    def lines(self) -> assortment.Lines:
+        """The lines of their orders."""
+        return assortment.draw_lines(self)
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a table comes from.
+
+    Attributes
+    ----------
+    draw : callable
+        Takes a `Block`, or the `Firm` for a table of the whole firm, and returns the columns.
+    process : str
+        Entry of the scenario without which the firm has no such table; empty for a table that every firm has.
+    whole : bool
+        Whether the table belongs to the firm, not to its customers.
+    """
+
+    draw: Callable[..., Columns]
+    process: str = ""
+    whole: bool = False
+
+
+#: What the firm can see, by table; the tables of the truth have names that begin with ``truth/``.
+SOURCES: Mapping[str, Source] = MappingProxyType(
+    {
+        "customers": Source(people.customers_table),
+        "products": Source(assortment.products_table, whole=True),
+        "orders": Source(history.orders_table),
+        "transactions": Source(assortment.transactions_table),
+        "consents": Source(campaigns.consents_table, "campaigns"),
+        "campaigns": Source(campaigns.campaigns_table, "campaigns", whole=True),
+        "assignments": Source(campaigns.assignments_table, "campaigns"),
+        "contacts": Source(campaigns.contacts_table, "campaigns"),
+        "responses": Source(campaigns.responses_table, "campaigns"),
+        "members": Source(programme.members_table, "programme"),
+        "rival_purchases": Source(wallet.rival_purchases_table, "wallet"),
+        "truth/customers": Source(people.true_customers_table),
+        "truth/orders": Source(history.true_orders_table),
+        "truth/products": Source(assortment.true_products_table, whole=True),
+        "truth/rules": Source(assortment.true_rules_table, whole=True),
+        "truth/assignments": Source(campaigns.true_assignments_table, "campaigns"),
+        "truth/wallet": Source(wallet.true_wallet_table, "wallet"),
+    }
+)
+
+
+def tables_of(scenario: Scenario) -> tuple[str, ...]:
+    """Names of the tables that a firm of this scenario has."""
+    return tuple(name for name, one in SOURCES.items() if not one.process or getattr(scenario, one.process) is not None)

@@ -1,0 +1,111 @@
+"""Scenarios: all the parameters of a simulated firm, read from a file and checked."""
+
+import dataclasses
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from crmlab.contracts import suggest
+from crmlab.datasets.company.assortment import Assortment
+from crmlab.datasets.company.buying import Buying, Spend
+from crmlab.datasets.company.campaigns import Campaigns
+from crmlab.datasets.company.people import People
+from crmlab.datasets.company.programme import Programme
+from crmlab.datasets.company.service import Service
+from crmlab.datasets.company.wallet import Wallet
+from crmlab.errors import ContractError
+from crmlab.resources import course_dir
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A firm before its customers are drawn: one entry per process, None where the firm has no such thing.
+
+    Scenarios are frozen; ``dataclasses.replace(scenario("grocer"), programme=None)`` is the same firm without a
+    loyalty programme.
+
+    Attributes
+    ----------
+    name, title, facts : str
+        Name, title for people, and which published facts the parameters match.
+    """
+
+    name: str
+    title: str
+    facts: str
+    people: People
+    buying: Buying
+    spend: Spend
+    assortment: Assortment
+    wallet: Wallet | None = None
+    service: Service | None = None
+    programme: Programme | None = None
+    campaigns: Campaigns | None = None
+
+
+def scenario_names() -> tuple[str, ...]:
+    """The named scenarios."""
+    return tuple(sorted(path.stem for path in _folder().glob("*.yml")))
+
+
+def scenario(name: str | Path) -> Scenario:
+    """A named scenario, or one from a file of your own.
+
+    Parameters
+    ----------
+    name : str or path
+        A name from `scenario_names`, or the path of a YAML file of the same form.
+
+    Raises
+    ------
+    ContractError
+        If there is no such scenario, or a parameter of the file is unknown, missing or out of its range.
+
+    Examples
+    --------
+    >>> scenario("textbook").buying.r
+    0.553
+    """
+    if isinstance(name, Path) or name.endswith((".yml", ".yaml")):
+        return _read(Path(name))
+    if name not in scenario_names():
+        near = suggest(name, scenario_names())
+        raise ContractError(f"there is no scenario {name!r}{near}; choose one of {', '.join(scenario_names())}")
+    return _named(name)
+
+
+def checked(scenario: Scenario) -> Scenario:
+    """The same scenario, when all its parameters are in their ranges; else every problem at once."""
+    return parse(dataclasses.asdict(scenario), f"scenario {scenario.name!r}")
+
+
+def parse(fields: Any, where: str) -> Scenario:
+    """Build a scenario from plain values."""
+    from pydantic import TypeAdapter, ValidationError
+
+    try:
+        found = TypeAdapter(Scenario).validate_python(fields)
+    except ValidationError as error:
+        problems = [f"{'.'.join(map(str, one['loc']))}: {one['msg']}; got {one['input']!r}" for one in error.errors()]
+        raise ContractError(f"{where} cannot be simulated", problems) from None
+    return found
+
+
+def _folder() -> Path:
+    return course_dir("datasets") / "company" / "scenarios"
+
+
+@cache
+def _named(name: str) -> Scenario:
+    return _read(_folder() / f"{name}.yml")
+
+
+def _read(path: Path) -> Scenario:
+    import yaml
+
+    try:
+        fields = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ContractError(f"{path} cannot be read as a scenario: {error}") from None
+    return parse(fields, str(path))

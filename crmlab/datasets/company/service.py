@@ -1,0 +1,92 @@
+"""Service: orders that go wrong, complaints, recovery, and what they do to buying."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from crmlab.datasets.company.base import Count, Positive, Share, first_of
+
+if TYPE_CHECKING:
+    from crmlab.datasets.company.base import Bools, Floats, Ints
+    from crmlab.datasets.company.buying import Candidates
+    from crmlab.datasets.company.firm import Block
+
+
+@dataclass(frozen=True)
+class Service:
+    """What goes wrong, and what is done about it.
+
+    Each order fails with chance `failure`. Of those who meet a failure a share `complains`; a complaint is recovered
+    with chance `recovered`, decided at random by the desk's roster. For `lasting` days after a customer's *first*
+    failure the buying rate is multiplied by `after_silence`, `after_complaint` or `after_recovery`.
+
+    Attributes
+    ----------
+    lasting : int
+        Days for which the first failure is felt.
+    """
+
+    failure: Share
+    complains: Share
+    recovered: Share
+    after_silence: Positive
+    after_complaint: Positive
+    after_recovery: Positive
+    lasting: Count
+
+
+@dataclass(frozen=True)
+class Recovery:
+    """The first failure of every customer.
+
+    Attributes
+    ----------
+    failed_at : array of float
+        Days since the opening; infinite where nothing ever failed.
+    until : array of float
+        When it is forgotten.
+    multiplier : array of float
+        Factor on the buying rate between the two.
+    complained, recovered : array of bool
+        Whether the customer complained of it, and whether the complaint was made good.
+    """
+
+    failed_at: "Floats"
+    until: "Floats"
+    multiplier: "Floats"
+    complained: "Bools"
+    recovered: "Bools"
+
+    def factor(self, customer: "Ints", time: "Floats") -> "Floats":
+        """The factor that holds for these customers at these times."""
+        felt = (time > self.failed_at[customer]) & (time <= self.until[customer])
+        return np.where(felt, self.multiplier[customer], 1.0)
+
+
+def best_factor(plan: Service | None) -> float:
+    """The highest factor on the buying rate that service can bring about."""
+    return 1.0 if plan is None else max(1.0, plan.after_silence, plan.after_complaint, plan.after_recovery)
+
+
+def fails(block: "Block", orders: int) -> "Bools":
+    """Whether something would go wrong with each of so many orders."""
+    plan = block.scenario.service
+    if plan is None:
+        return np.zeros(orders, dtype=bool)
+    return block.rng("failures").random(orders) < plan.failure
+
+
+def draw_recovery(block: "Block", candidates: "Candidates", failed: "Bools") -> Recovery:
+    """Draw what became of the first failure of each customer."""
+    plan, never = block.scenario.service, np.full(block.n, np.inf)
+    if plan is None:
+        no = np.zeros(block.n, dtype=bool)
+        return Recovery(never, never, np.ones(block.n), no, no)
+    first = first_of(failed, candidates.customer, block.n)
+    chance = block.rng("first complaint").random((2, block.n))
+    complained = (first >= 0) & (chance[0] < plan.complains)
+    recovered = complained & (chance[1] < plan.recovered)
+    multiplier = np.select([recovered, complained], [plan.after_recovery, plan.after_complaint], plan.after_silence)
+    failed_at = np.where(first >= 0, candidates.time[np.maximum(first, 0)], np.inf)
+    return Recovery(failed_at, failed_at + plan.lasting, multiplier, complained, recovered)
