@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, TaskID, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from crmlab import __version__
@@ -190,6 +190,33 @@ def datasets(name: Annotated[str | None, typer.Argument(help="Show the card of t
         print(describe(name))
     else:
         _print_frame(list_datasets())
+
+
+@app.command()
+def simulate(
+    customers: Annotated[int, typer.Option(help="How many customers the firm acquires.")],
+    seed: Annotated[int, typer.Option(help="The same seed gives the same firm.")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="A new folder; it appears complete or not at all.")],
+    scenario: Annotated[str, typer.Option(help="A named scenario, or a YAML file of your own.")] = "grocer",
+    years: Annotated[int, typer.Option(help="Years from the opening.")] = 3,
+    jobs: Annotated[int, typer.Option(help="Processes that draw; the files do not depend on it.")] = 1,
+) -> None:
+    """Simulate a firm whose truth is known, and write its tables as Parquet files."""
+    from crmlab.datasets.company import simulate as simulate_company
+
+    company = simulate_company(customers, seed=seed, years=years, scenario=scenario)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    console = _console(stderr=True)
+    bar = (TextColumn("{task.completed} of {task.total} blocks"), BarColumn(), TimeElapsedColumn())
+    try:
+        with Progress(*bar, console=console, disable=not console.is_terminal) as progress:
+            task = progress.add_task("", total=company.firm.n_blocks)
+            contents = company.write(out, jobs=jobs, progress=lambda done: progress.update(task, completed=done))
+    except KeyboardInterrupt:
+        print(f"Stopped; {out} was not written.", file=sys.stderr)
+        raise typer.Exit(130) from None
+    _print_table(["table", "rows", "sha256"], [[name, f"{one.rows:,}", one.sha256] for name, one in contents.items()])
+    print(f"{out}: {company.firm.scenario.title}, {customers:,} customers over {years} years, seed {seed}")
 
 
 @app.command()

@@ -14,6 +14,7 @@ import pytest
 from playwright.sync_api import sync_playwright
 
 from crmlab.datasets import load
+from crmlab.datasets.company import simulate
 from crmlab.lab import chapters, run
 from crmlab.lab.catalogue import Chapter
 from crmlab.lab.reproduction import published
@@ -191,7 +192,7 @@ def test_pages_stand_alone_in_a_browser(quick: Run, width: int):
 
 def test_chapters_run_on_a_readers_own_file(tmp_path: Path):
     """Semicolons, other names, day before month, money with a sign and decimal comma: as a shop would export it."""
-    log = load("drawn_shop", seed=5).transactions
+    log = simulate(2_000, seed=5, years=2, scenario="textbook")["orders"]
     money = log["amount"].map(lambda a: f"{a:,.2f} €".translate(str.maketrans(",.", ".,")))
     days = log["date"].dt.strftime("%d.%m.%Y")
     own = log[[]].assign(Kunde="K" + log["customer_id"].astype(str), Tag=days, Summe=money)
@@ -215,9 +216,20 @@ def test_chapters_run_on_a_readers_own_file(tmp_path: Path):
     assert active == log.loc[log["date"].dt.to_period("Q") == last, "customer_id"].nunique()
 
 
+def test_chapters_run_on_a_simulated_firm(tmp_path: Path):
+    takes = [chapter.id for chapter in CHAPTERS if chapter.own_data]
+    done = run(takes, parameters={"dataset": "company", "seed": 5}, jobs=2, out=tmp_path / "runs")
+    assert {r.chapter: (r.status, r.message) for r in done.results} == dict.fromkeys(takes, ("ok", ""))
+    assert done.checks["right"].all()
+    log = load("company", seed=5).transactions
+    last = log["date"].dt.to_period("Q").max()
+    active = done.records.query("chapter == '00' and name == 'active_last_period'")["value"].item()
+    assert active == log.loc[log["date"].dt.to_period("Q") == last, "customer_id"].nunique()
+
+
 @pytest.mark.parametrize("small", ["ten rows", "everybody once"])
 def test_chapters_refuse_too_small_a_file_in_words(tmp_path: Path, small: str):
-    log = load("drawn_shop", seed=5).transactions[["customer_id", "date", "amount"]]
+    log = simulate(2_000, seed=5, years=2, scenario="textbook")["orders"][["customer_id", "date", "amount"]]
     own = log.iloc[::700].head(10) if small == "ten rows" else log.drop_duplicates("customer_id")
     own.to_csv(tmp_path / "small.csv", index=False)
     done = run([c.id for c in CHAPTERS if c.own_data], data=str(tmp_path / "small.csv"), jobs=2, out=tmp_path / "runs")

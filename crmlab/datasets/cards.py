@@ -121,7 +121,7 @@ class Card:
         }
         lines += [f"{label}: {words}" for label, words in heads.items() if words]
         for table in self.tables:
-            rows = "rows not known before download" if table.rows is None else f"{table.rows:,} rows"
+            rows = _UNCOUNTED[self.origin] if table.rows is None else f"{table.rows:,} rows"
             lines += ["", f"Table {table.name}: {table.description} ({rows})"]
             lines += [f"  - {column}" for column in table.columns]
         if self.quirks:
@@ -138,6 +138,12 @@ _ORIGINS = {
     "contested": "contested: publishers disagree whether these are real households",
     "simulated": "simulated: drawn by a program, no real customers",
     "yours": "your own table",
+}
+_UNCOUNTED = {
+    "real": "rows not known before download",
+    "contested": "rows not known before download",
+    "simulated": "not in the default firm",
+    "yours": "rows not counted",
 }
 _ACQUISITIONS = {
     "observed": "first purchases are observed",

@@ -123,9 +123,9 @@ def open_card(card: Card, *, seed: int | None = None) -> Dataset:
     paths = tuple(download.fetch(file) if file.url else locate(file, card.needs) for file in card.files)
     tables = LazyTables(SHELF[card.name](paths, seed))
     sums = {file.name: file.sha256 or sha256_of(path) for file, path in zip(card.files, paths, strict=True)}
+    card = replace(card, tables=tuple(table for table in card.tables if table.name in tables))
     if card.origin == "simulated" and seed is not None:
-        counted = tuple(replace(table, rows=len(tables[table.name])) for table in card.tables)
-        card = replace(card, tables=counted, facts={})
+        card = replace(card, tables=tuple(replace(table, rows=None) for table in card.tables), facts={})
     return Dataset(card, tables, checksums=MappingProxyType(sums))
 
 

@@ -10,12 +10,14 @@ from pathlib import Path
 import pandas as pd
 
 from crmlab.datasets.cards import sha256_of
-from crmlab.datasets.drawn import draw_shop
 from crmlab.datasets.reading import Reading, read_transactions
 from crmlab.errors import DataUnavailableError
 
 #: Table name to a function that reads the table.
 Readers = Mapping[str, Callable[[], pd.DataFrame]]
+
+#: The firm of ``load("company")``: its customers, and its seed when none is given.
+COMPANY_CUSTOMERS, COMPANY_SEED = 3_000, 2024
 
 #: The product type of every fuel line; their quantities are not pieces.
 FUEL = "GASOLINE-REG UNLEADED"
@@ -80,10 +82,12 @@ def hard_candy(paths: tuple[Path, ...], seed: int | None) -> Readers:
     return {"counts": lambda: pd.read_csv(paths[0])}
 
 
-def drawn_shop(paths: tuple[Path, ...], seed: int | None) -> Readers:
-    """A shop drawn afresh from its seed; both tables come from one draw."""
-    shop = draw_shop(seed)
-    return {name: lambda table=table: table for name, table in shop.items()}  # type: ignore[misc]
+def company(paths: tuple[Path, ...], seed: int | None) -> Readers:
+    """What a simulated grocer can see; `crmlab.datasets.company` has the truth, other scenarios and any size."""
+    from crmlab.datasets.company import simulate  # its libraries are loaded for this data set alone
+
+    firm = simulate(COMPANY_CUSTOMERS, seed=COMPANY_SEED if seed is None else seed)
+    return {name: lambda name=name: firm[name] for name in firm.tables}  # type: ignore[misc]
 
 
 def online_retail_ii(paths: tuple[Path, ...], seed: int | None) -> Readers:
@@ -134,9 +138,9 @@ def _workbook(archive: Path) -> pd.DataFrame:
 SHELF: Mapping[str, Callable[[tuple[Path, ...], int | None], Readers]] = {
     "cdnow": cdnow,
     "cdnow_sample": cdnow_sample,
+    "company": company,
     "complete_journey": complete_journey,
     "donations": donations,
-    "drawn_shop": drawn_shop,
     "hard_candy": hard_candy,
     "online_retail_ii": online_retail_ii,
 }

@@ -25,9 +25,7 @@ def test_list_has_every_data_set(monkeypatch, tmp_path):
     monkeypatch.setenv("CRMLAB_CACHE", str(tmp_path))
     table = data.list().set_index("name")
     assert tuple(table.index) == card_names()
-    assert {"cdnow", "cdnow_sample", "complete_journey", "donations", "drawn_shop", "online_retail_ii"} <= {
-        *table.index
-    }
+    assert {"cdnow", "cdnow_sample", "complete_journey", "donations", "company", "online_retail_ii"} <= {*table.index}
     columns = ["origin", "tables", "rows", "needs", "available"]
     assert table.loc["cdnow", columns].to_numpy().tolist() == ["real", "transactions", 69659, "", True]
     assert table["needs"]["complete_journey"] == "crmlab[data]"

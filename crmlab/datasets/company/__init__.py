@@ -103,7 +103,7 @@ class Company:
         jobs : int, default 1
             Processes that draw. The files do not depend on it.
         progress : callable, optional
-            Called after each block with the number of blocks done and of all.
+            Called after each block with the number of blocks done, of ``company.firm.n_blocks``.
 
         Returns
         -------

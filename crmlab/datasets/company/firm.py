@@ -116,10 +116,10 @@ class Source:
 #: What the firm can see, by table; the tables of the truth have names that begin with ``truth/``.
 SOURCES: Mapping[str, Source] = MappingProxyType(
     {
+        "transactions": Source(assortment.transactions_table),
         "customers": Source(people.customers_table),
         "products": Source(assortment.products_table, whole=True),
         "orders": Source(history.orders_table),
-        "transactions": Source(assortment.transactions_table),
         "consents": Source(campaigns.consents_table, "campaigns"),
         "campaigns": Source(campaigns.campaigns_table, "campaigns", whole=True),
         "assignments": Source(campaigns.assignments_table, "campaigns"),

@@ -33,8 +33,8 @@ _TYPES = {
     "bool": pa.bool_(),
     "datetime": pa.timestamp("us"),
 }
-#: Called after each block of customers with the number of blocks done and of all.
-Progress = Callable[[int, int], None]
+#: Called after each block of customers with the number of blocks done.
+Progress = Callable[[int], None]
 
 
 @dataclass(frozen=True)
@@ -137,7 +137,7 @@ def _write_blocks(firm: Firm, folder: Path, jobs: int, progress: Progress | None
                 totals[name].update(part)
                 rows[name] += table.num_rows
             if progress:
-                progress(done, firm.n_blocks)
+                progress(done)
     return {name: Written(rows[name], total.hexdigest()) for name, total in totals.items()}
 
 

@@ -1,6 +1,7 @@
 """Scenarios: all the parameters of a simulated firm, read from a file and checked."""
 
 import dataclasses
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -89,7 +90,23 @@ def parse(fields: Any, where: str) -> Scenario:
     except ValidationError as error:
         problems = [f"{'.'.join(map(str, one['loc']))}: {one['msg']}; got {one['input']!r}" for one in error.errors()]
         raise ContractError(f"{where} cannot be simulated", problems) from None
+    unknown = list(_unknown(fields, dataclasses.asdict(found)))
+    if unknown:
+        raise ContractError(f"{where} has parameters that nothing reads", unknown)
     return found
+
+
+def _unknown(given: Any, read: Any, path: str = "") -> Iterator[str]:
+    """Parameters that were given and not read, each with a near name."""
+    if isinstance(given, dict) and isinstance(read, dict):
+        for name, value in given.items():
+            if name in read:
+                yield from _unknown(value, read[name], f"{path}{name}.")
+            else:
+                yield f"{path}{name}{suggest(name, read)}"
+    elif isinstance(given, list | tuple):
+        for place, (one, other) in enumerate(zip(given, read, strict=True)):
+            yield from _unknown(one, other, f"{path}{place}.")
 
 
 def _folder() -> Path:
