@@ -79,7 +79,7 @@ def draw_history(block: "Block") -> History:
     joined = programme.enrol(block, found, happens)
     member = found.time > joined[found.customer]
     happens_too = present & (found.mark < served * np.where(member, 1 + effect[found.customer], 1.0))
-    cause = np.select([own & happens_too, happens], [0, 1], 2)
+    cause = np.select([own & happens, happens], [0, 1], 2)
 
     rows = np.flatnonzero(happens_too)
     customer, time = found.customer[rows], found.time[rows]

@@ -207,4 +207,5 @@ def true_customers_table(block: "Block") -> Columns:
         "dislikes_contact": drawn.dislikes,
         **drawn.attitudes,
         **block.rates.columns(),
+        "left_on": dates(np.where(block.history.left < block.days, block.history.left, np.inf)),
     }
