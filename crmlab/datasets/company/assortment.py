@@ -121,6 +121,7 @@ def draw_lines(block: "Block") -> Lines:
     """Draw value, occasion, channel and lines of every order of a block."""
     assortment, history, rng = block.scenario.assortment, block.history, block.rng("lines")
     orders, spend, mean = len(history.time), block.scenario.spend, block.rates.value[history.customer]
+    assert spend is not None
     value = rng.gamma(spend.p, 1.0, orders) * mean / spend.p
     usual = spend.p * spend.gamma / (spend.q - 1) if spend.q > 1 else float(np.median(mean))
     occasion = _occasions(block, rng)
@@ -139,7 +140,7 @@ def draw_lines(block: "Block") -> Lines:
         quantity=np.maximum(np.rint(cents / 100 / price), 1).astype("int64"),
         order_cents=np.bincount(order, weights=cents, minlength=orders).astype("int64"),
         occasion=occasion,
-        channel=_channels(block, rng),
+        channel=draw_channels(block, rng),
     )
 
 
@@ -150,7 +151,8 @@ def _occasions(block: "Block", rng: np.random.Generator) -> "Ints":
     return choose(rng, weights[block.people.need[block.history.customer]])
 
 
-def _channels(block: "Block", rng: np.random.Generator) -> "Ints":
+def draw_channels(block: "Block", rng: np.random.Generator) -> "Ints":
+    """Channel of every order of a block."""
     assortment, customer = block.scenario.assortment, block.history.customer
     shares = np.array([one.share for one in assortment.channels.values()])
     preferred = choose(rng, np.tile(shares, (block.n, 1)))[customer]

@@ -16,6 +16,7 @@ import numpy as np
 from scipy.special import betaincinv, gammaincinv, ndtr
 
 from crmlab.datasets.company.base import WEEK, Columns, Positive, months, rank
+from crmlab.datasets.company.bonds import bonded
 
 if TYPE_CHECKING:
     from crmlab.datasets.company.base import Bools, Floats, Ints
@@ -79,6 +80,8 @@ class Rates:
         Drop-out rate a week (``pareto``), or drop-out probability after a repeat purchase (``bg``).
     lifetime : array of float
         Days from acquisition to leaving; infinite where only purchases decide (``bg``).
+    unbonded : array of float
+        The same without relationship bonds.
     value : array of float
         True mean of an order's value.
     """
@@ -87,6 +90,7 @@ class Rates:
     score: "Floats"
     dropout: "Floats"
     lifetime: "Floats"
+    unbonded: "Floats"
     value: "Floats"
 
     def columns(self) -> Columns:
@@ -96,7 +100,9 @@ class Rates:
 
 def draw_rates(block: "Block") -> Rates:
     """Draw the rates of a block's customers."""
-    buying, people, n = block.scenario.buying, block.people, block.n
+    buying, spend, people, n = block.scenario.buying, block.scenario.spend, block.people, block.n
+    assert buying is not None
+    assert spend is not None
     rng = block.rng("rates")
     loyalty = people.attitudes["loyalty"]
     score = _coupled(buying.loyalty_to_rate, loyalty, rng.standard_normal(n))
@@ -110,9 +116,8 @@ def draw_rates(block: "Block") -> Rates:
             lifetime = rng.exponential(1.0, n) / dropout * WEEK
     else:
         dropout, lifetime = betaincinv(buying.s, buying.beta, quantile), np.full(n, np.inf)
-    spend = block.scenario.spend
     value = spend.p / rng.gamma(spend.q, 1 / spend.gamma, n)
-    return Rates(weekly, score, dropout, lifetime, value)
+    return Rates(weekly, score, dropout, bonded(block, lifetime), lifetime, value)
 
 
 def _coupled(correlation: float, attitude: "Floats", own: "Floats") -> "Floats":
@@ -121,10 +126,10 @@ def _coupled(correlation: float, attitude: "Floats", own: "Floats") -> "Floats":
 
 def season_by_day(firm: "Firm") -> "Floats":
     """The season's factor on each day of the simulation."""
-    factors = firm.scenario.buying.season
-    if factors is None:
+    buying = firm.scenario.buying
+    if buying is None or buying.season is None:
         return np.ones(firm.days)
-    return np.asarray(factors)[months(np.arange(firm.days, dtype="float64")) % 12]
+    return np.asarray(buying.season)[months(np.arange(firm.days, dtype="float64")) % 12]
 
 
 @dataclass(frozen=True)
@@ -168,8 +173,9 @@ def left_after(block: "Block", candidates: Candidates, base: "Bools") -> "Floats
 
     `base` marks the orders that count for BG/NBD drop-out: those of the customer's own rate.
     """
-    start, rates = block.people.acquired, block.rates
-    if block.scenario.buying.process == "pareto":
+    start, rates, buying = block.people.acquired, block.rates, block.scenario.buying
+    assert buying is not None
+    if buying.process == "pareto":
         return start + rates.lifetime
     with np.errstate(divide="ignore"):
         last = np.ceil(np.log(block.rng("dropout").random(block.n)) / np.log1p(-rates.dropout))  # a geometric count

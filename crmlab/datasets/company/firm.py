@@ -8,7 +8,23 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from crmlab.datasets.company import assortment, buying, campaigns, history, people, programme, wallet
+from crmlab.datasets.company import (
+    assortment,
+    bonds,
+    buying,
+    campaigns,
+    desk,
+    history,
+    invoices,
+    people,
+    programme,
+    sales,
+    service,
+    surveys,
+    tenure,
+    usage,
+    wallet,
+)
 from crmlab.datasets.company.base import Columns, horizon, stream
 from crmlab.datasets.company.scenarios import Scenario
 
@@ -47,6 +63,17 @@ class Firm:
         """The calendar of campaigns."""
         return campaigns.calendar(self)
 
+    @cached_property
+    def erlang(self) -> desk.ErlangA:
+        """The law by which calls wait."""
+        assert self.scenario.desk is not None
+        return desk.erlang_a(self.scenario.desk)
+
+    @cached_property
+    def mails(self) -> desk.Mails:
+        """The desk's e-mails and their backlog."""
+        return desk.draw_mails(self)
+
     def block(self, number: int) -> "Block":
         """One block of customers, nothing of it drawn yet."""
         return Block(self, number)
@@ -81,17 +108,27 @@ class Block:
     @cached_property
     def rates(self) -> buying.Rates:
         """What their buying follows."""
-        return buying.draw_rates(self)
+        return buying.draw_rates(self) if self.scenario.buying else invoices.invoice_rates(self)
+
+    @cached_property
+    def contracts(self) -> tenure.Contracts:
+        """Their subscriptions."""
+        return tenure.draw_contracts(self)
 
     @cached_property
     def history(self) -> history.History:
         """Their orders, and what these depend on."""
-        return history.draw_history(self)
+        return history.draw_history(self) if self.scenario.buying else invoices.invoice_history(self)
 
     @cached_property
     def lines(self) -> assortment.Lines:
         """The lines of their orders."""
-        return assortment.draw_lines(self)
+        return assortment.draw_lines(self) if self.scenario.buying else invoices.invoice_lines(self)
+
+    @cached_property
+    def opportunities(self) -> sales.Opportunities:
+        """What is being sold to them."""
+        return sales.draw_opportunities(self)
 
 
 @dataclass(frozen=True)
@@ -126,13 +163,34 @@ SOURCES: Mapping[str, Source] = MappingProxyType(
         "contacts": Source(campaigns.contacts_table, "campaigns"),
         "responses": Source(campaigns.responses_table, "campaigns"),
         "members": Source(programme.members_table, "programme"),
+        "points": Source(programme.points_table, "programme"),
+        "tiers": Source(programme.tiers_table, "programme"),
+        "surveys": Source(surveys.surveys_table, "surveys"),
+        "staff_views": Source(surveys.staff_views_table, "surveys"),
+        "tickets": Source(desk.tickets_table, "desk"),
+        "desk": Source(desk.desk_table, "desk", whole=True),
         "rival_purchases": Source(wallet.rival_purchases_table, "wallet"),
+        "subscriptions": Source(tenure.subscriptions_table, "subscription"),
+        "retention_offers": Source(tenure.retention_offers_table, "subscription"),
+        "usage": Source(usage.usage_table, "usage"),
+        "bonds": Source(bonds.bonds_table, "bonds"),
+        "opportunities": Source(sales.opportunities_table, "sales"),
+        "opportunity_stages": Source(sales.opportunity_stages_table, "sales"),
         "truth/customers": Source(people.true_customers_table),
         "truth/orders": Source(history.true_orders_table),
-        "truth/products": Source(assortment.true_products_table, whole=True),
-        "truth/rules": Source(assortment.true_rules_table, whole=True),
+        "truth/products": Source(assortment.true_products_table, "buying", whole=True),
+        "truth/rules": Source(assortment.true_rules_table, "buying", whole=True),
         "truth/assignments": Source(campaigns.true_assignments_table, "campaigns"),
+        "truth/members": Source(programme.true_members_table, "programme"),
+        "truth/surveys": Source(surveys.true_surveys_table, "surveys"),
+        "truth/complaints": Source(service.true_complaints_table, "service"),
+        "truth/desk": Source(desk.true_desk_table, "desk", whole=True),
         "truth/wallet": Source(wallet.true_wallet_table, "wallet"),
+        "truth/subscriptions": Source(tenure.true_subscriptions_table, "subscription"),
+        "truth/retention_offers": Source(tenure.true_retention_offers_table, "subscription"),
+        "truth/usage": Source(usage.true_usage_table, "usage"),
+        "truth/bonds": Source(bonds.true_bonds_table, "bonds"),
+        "truth/opportunities": Source(sales.true_opportunities_table, "sales"),
     }
 )
 

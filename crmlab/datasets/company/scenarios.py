@@ -9,11 +9,17 @@ from typing import Any
 
 from crmlab.contracts import suggest
 from crmlab.datasets.company.assortment import Assortment
+from crmlab.datasets.company.bonds import Bonds
 from crmlab.datasets.company.buying import Buying, Spend
 from crmlab.datasets.company.campaigns import Campaigns
+from crmlab.datasets.company.desk import Desk
 from crmlab.datasets.company.people import People
 from crmlab.datasets.company.programme import Programme
+from crmlab.datasets.company.sales import Sales
 from crmlab.datasets.company.service import Service
+from crmlab.datasets.company.surveys import Surveys
+from crmlab.datasets.company.tenure import Subscription
+from crmlab.datasets.company.usage import Usage
 from crmlab.datasets.company.wallet import Wallet
 from crmlab.errors import ContractError
 from crmlab.resources import course_dir
@@ -30,19 +36,27 @@ class Scenario:
     ----------
     name, title, facts : str
         Name, title for people, and which published facts the parameters match.
+    buying, spend : Buying, Spend or None
+        None where the firm sells subscriptions and nothing else: its orders are the monthly invoices.
     """
 
     name: str
     title: str
     facts: str
     people: People
-    buying: Buying
-    spend: Spend
+    buying: Buying | None
+    spend: Spend | None
     assortment: Assortment
     wallet: Wallet | None = None
     service: Service | None = None
+    desk: Desk | None = None
+    surveys: Surveys | None = None
     programme: Programme | None = None
     campaigns: Campaigns | None = None
+    subscription: Subscription | None = None
+    usage: Usage | None = None
+    bonds: Bonds | None = None
+    sales: Sales | None = None
 
 
 def scenario_names() -> tuple[str, ...]:
@@ -93,6 +107,9 @@ def parse(fields: Any, where: str) -> Scenario:
     unknown = list(_unknown(fields, dataclasses.asdict(found)))
     if unknown:
         raise ContractError(f"{where} has parameters that nothing reads", unknown)
+    conflicts = list(_conflicts(found))
+    if conflicts:
+        raise ContractError(f"{where} has processes that do not go together", conflicts)
     return found
 
 
@@ -107,6 +124,32 @@ def _unknown(given: Any, read: Any, path: str = "") -> Iterator[str]:
     elif isinstance(given, list | tuple):
         for place, (one, other) in enumerate(zip(given, read, strict=True)):
             yield from _unknown(one, other, f"{path}{place}.")
+
+
+def _conflicts(one: Scenario) -> Iterator[str]:
+    """What one process asks of another and does not find."""
+    if one.buying is None:
+        yield from _invoice_conflicts(one)
+    elif one.spend is None:
+        yield "spend: needed where there is buying"
+    if one.usage is not None and one.subscription is None:
+        yield "usage: needs a subscription"
+    if one.bonds is not None and one.people.kind != "account":
+        yield "bonds: are for accounts, set people.kind to account"
+    if one.bonds is not None and (one.buying is None or one.buying.process != "pareto"):
+        yield "bonds: act on a drop-out rate, set buying.process to pareto"
+
+
+def _invoice_conflicts(one: Scenario) -> Iterator[str]:
+    if one.subscription is None or one.subscription.share < 1:
+        yield "buying: without it everybody subscribes, set subscription.share to 1"
+    else:
+        for plan in one.subscription.plans:
+            if plan not in one.assortment.products:
+                yield f"subscription.plans.{plan}: is not among assortment.products, as it must without buying"
+    for name in ("spend", "wallet", "service", "programme", "campaigns"):
+        if getattr(one, name) is not None:
+            yield f"{name}: acts on buying, which is None"
 
 
 def _folder() -> Path:

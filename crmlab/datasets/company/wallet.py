@@ -72,6 +72,7 @@ def rival_purchases_table(block: "Block") -> Columns:
     low, high = np.concatenate([start, left]), np.concatenate([left, np.full(len(panel), block.days)])
     time = np.repeat(low, bought) + rng.random(len(who)) * np.repeat(high - low, bought)
     spend = block.scenario.spend
+    assert spend is not None
     amount = rng.gamma(spend.p, 1 / spend.p, len(who)) * rates.value[panel[who]]
     weights = 1 / np.arange(1, len(plan.rivals) + 1)
     rival = rng.choice(len(weights), len(who), p=weights / weights.sum())
