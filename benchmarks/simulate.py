@@ -30,7 +30,8 @@ def main() -> None:
     while customers <= told.largest:
         lines, rows, size, seconds, memory = measure(customers, told.jobs)
         times = f"{seconds / before:.1f}" if before else ""
-        print(f"| {customers:,} | {lines:,} | {rows:,} | {size:,.0f} | {seconds:,.1f} | {times} | {memory:,.0f} |", flush=True)
+        row = [f"{customers:,}", f"{lines:,}", f"{rows:,}", f"{size:,.0f}", f"{seconds:,.1f}", times, f"{memory:,.0f}"]
+        print(f"| {' | '.join(row)} |", flush=True)
         before, customers = seconds, customers * 10
 
 
@@ -40,7 +41,8 @@ def measure(customers: int, jobs: int) -> tuple[int, int, float, float, float]:
         out = Path(folder) / "firm"
         told = f"--customers {customers} --seed {SEED} --scenario {SCENARIO} --jobs {jobs} --out {out}"
         begin = time.perf_counter()
-        running = subprocess.Popen([sys.executable, "-m", "crmlab", "simulate", *told.split()], stdout=subprocess.DEVNULL)
+        command = [sys.executable, "-m", "crmlab", "simulate", *told.split()]
+        running = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         peak = 0
         while running.poll() is None:
             peak = max(peak, memory_of(psutil.Process(running.pid)))

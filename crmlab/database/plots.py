@@ -139,6 +139,7 @@ def plot_cohorts(
     ax.set(xlabel=f"age of the cohort, {cohorts.period}s", ylabel=_COHORT_LABELS[value])
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.set_ylim(bottom=0)
+    ax.legend(title="cohort", bbox_to_anchor=(1.02, 1), loc="upper left")
     if value == "share_active":
         _percent(ax.yaxis)
     return ax
