@@ -126,6 +126,21 @@ class Block:
         return assortment.draw_lines(self) if self.scenario.buying else invoices.invoice_lines(self)
 
     @cached_property
+    def complaints(self) -> service.Complaints:
+        """What became of their failed orders."""
+        return service.draw_complaints(self)
+
+    @cached_property
+    def ledger(self) -> programme.Ledger:
+        """The points of the members."""
+        return programme.draw_ledger(self)
+
+    @cached_property
+    def asked(self) -> surveys.Asked:
+        """Who is asked by a survey, and what they would say."""
+        return surveys.ask(self)
+
+    @cached_property
     def opportunities(self) -> sales.Opportunities:
         """What is being sold to them."""
         return sales.draw_opportunities(self)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from crmlab.datasets.company.base import Count, Positive, Share, first_of
+from crmlab.datasets.company.base import Columns, Count, Positive, Share, first_of
 
 if TYPE_CHECKING:
     from crmlab.datasets.company.base import Bools, Floats, Ints
@@ -90,3 +90,54 @@ def draw_recovery(block: "Block", candidates: "Candidates", failed: "Bools") -> 
     multiplier = np.select([recovered, complained], [plan.after_recovery, plan.after_complaint], plan.after_silence)
     failed_at = np.where(first >= 0, candidates.time[np.maximum(first, 0)], np.inf)
     return Recovery(failed_at, failed_at + plan.lasting, multiplier, complained, recovered)
+
+
+MOST_DELAY, MOST_REPAIR = 2.0, 3.0  # days from the failure to the complaint, and from there to its being made good
+
+
+@dataclass(frozen=True)
+class Complaints:
+    """What became of every failed order of a block, in the order of the history.
+
+    The first failure of a customer is that of `Recovery`; for later ones the same chances hold.
+
+    Attributes
+    ----------
+    row : array of int
+        Position of the order in the history.
+    at : array of float
+        When the customer complained, in days since the opening; missing without a complaint.
+    repaired : array of float
+        When the complaint was made good; missing if it never was.
+    """
+
+    row: "Ints"
+    at: "Floats"
+    repaired: "Floats"
+
+
+def draw_complaints(block: "Block") -> Complaints:
+    """Draw the complaints of a block; a customer complains before leaving, and within two days."""
+    plan, history, rng = block.scenario.service, block.history, block.rng("complaints")
+    row = np.flatnonzero(history.failed)
+    if plan is None:
+        return Complaints(row, np.array([]), np.array([]))
+    customer, time, recovery = history.customer[row], history.time[row], history.recovery
+    first, chance = time == recovery.failed_at[customer], rng.random((4, len(row)))
+    complained = np.where(first, recovery.complained[customer], chance[0] < plan.complains)
+    recovered = complained & np.where(first, recovery.recovered[customer], chance[1] < plan.recovered)
+    end = np.minimum(history.left, block.days)[customer]
+    at = time + chance[2] * np.minimum(MOST_DELAY, end - time)
+    repaired = at + chance[3] * np.minimum(MOST_REPAIR, block.days - at)
+    return Complaints(row, np.where(complained, at, np.nan), np.where(recovered, repaired, np.nan))
+
+
+def true_complaints_table(block: "Block") -> Columns:
+    """Every failed order, also those of which the firm never heard."""
+    history, complaints = block.history, block.complaints
+    return {
+        "order_id": history.order_id[complaints.row],
+        "customer_id": block.ids[history.customer[complaints.row]],
+        "complained": np.isfinite(complaints.at),
+        "recovered": np.isfinite(complaints.repaired),
+    }
