@@ -96,3 +96,11 @@ def rank(customer: "Ints") -> "Ints":
     """0, 1, ... within each run of equal values."""
     starts = np.flatnonzero(np.r_[True, customer[1:] != customer[:-1]]) if len(customer) else np.array([], dtype=int)
     return np.arange(len(customer)) - np.repeat(starts, np.diff(np.r_[starts, len(customer)]))
+
+
+def scramble(numbers: "Ints") -> "Ints":
+    """Distinct numbers below 2**32 as other distinct ones, in no visible order, so that a key tells nothing."""
+    mixed = numbers.astype("uint32") ^ np.uint32(0x9E3779B9)
+    for shift, factor in ((16, 0x7FEB352D), (15, 0x846CA68B)):
+        mixed = (mixed ^ (mixed >> np.uint32(shift))) * np.uint32(factor)
+    return (mixed ^ (mixed >> np.uint32(16))).astype("int64")
