@@ -13,9 +13,13 @@ from crmlab.datasets.company import (
     bonds,
     buying,
     campaigns,
+    decisions,
     desk,
     history,
+    identities,
     invoices,
+    journeys,
+    network,
     people,
     programme,
     sales,
@@ -121,6 +125,36 @@ class Block:
         return history.draw_history(self) if self.scenario.buying else invoices.invoice_history(self)
 
     @cached_property
+    def persons(self) -> identities.Persons:
+        """The persons that they are."""
+        return identities.draw_persons(self)
+
+    @cached_property
+    def records(self) -> identities.Records:
+        """What the systems hold of these persons."""
+        return identities.draw_records(self)
+
+    @cached_property
+    def ties(self) -> network.Ties:
+        """Who knows whom, and who referred whom."""
+        return network.draw_ties(self)
+
+    @cached_property
+    def exposure(self) -> journeys.Exposure:
+        """How the new service was advertised to them."""
+        return journeys.draw_exposure(self)
+
+    @cached_property
+    def clicks(self) -> journeys.Clicks:
+        """Their visits to the site of the new service."""
+        return journeys.draw_clicks(self)
+
+    @cached_property
+    def log(self) -> decisions.Log:
+        """What was decided each week for each of them."""
+        return decisions.draw_log(self)
+
+    @cached_property
     def lines(self) -> assortment.Lines:
         """The lines of their orders."""
         return assortment.draw_lines(self) if self.scenario.buying else invoices.invoice_lines(self)
@@ -191,6 +225,14 @@ SOURCES: Mapping[str, Source] = MappingProxyType(
         "bonds": Source(bonds.bonds_table, "bonds"),
         "opportunities": Source(sales.opportunities_table, "sales"),
         "opportunity_stages": Source(sales.opportunity_stages_table, "sales"),
+        "identities": Source(identities.identities_table, "identities"),
+        "friendships": Source(network.friendships_table, "network"),
+        "referrals": Source(network.referrals_table, "network"),
+        "holdouts": Source(journeys.holdouts_table, "journeys"),
+        "touches": Source(journeys.touches_table, "journeys"),
+        "clicks": Source(journeys.clicks_table, "journeys"),
+        "sign_ups": Source(journeys.sign_ups_table, "journeys"),
+        "decisions": Source(decisions.decisions_table, "decisions"),
         "truth/customers": Source(people.true_customers_table),
         "truth/orders": Source(history.true_orders_table),
         "truth/products": Source(assortment.true_products_table, "buying", whole=True),
@@ -206,6 +248,13 @@ SOURCES: Mapping[str, Source] = MappingProxyType(
         "truth/usage": Source(usage.true_usage_table, "usage"),
         "truth/bonds": Source(bonds.true_bonds_table, "bonds"),
         "truth/opportunities": Source(sales.true_opportunities_table, "sales"),
+        "truth/identities": Source(identities.true_identities_table, "identities"),
+        "truth/families": Source(identities.true_families_table, "identities"),
+        "truth/referrals": Source(network.true_referrals_table, "network"),
+        "truth/journeys": Source(journeys.true_journeys_table, "journeys"),
+        "truth/holdouts": Source(journeys.true_holdouts_table, "journeys"),
+        "truth/cookies": Source(journeys.true_cookies_table, "journeys"),
+        "truth/decisions": Source(decisions.true_decisions_table, "decisions"),
     }
 )
 

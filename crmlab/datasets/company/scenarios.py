@@ -12,7 +12,11 @@ from crmlab.datasets.company.assortment import Assortment
 from crmlab.datasets.company.bonds import Bonds
 from crmlab.datasets.company.buying import Buying, Spend
 from crmlab.datasets.company.campaigns import Campaigns
+from crmlab.datasets.company.decisions import Decisions
 from crmlab.datasets.company.desk import Desk
+from crmlab.datasets.company.identities import Identities
+from crmlab.datasets.company.journeys import Journeys
+from crmlab.datasets.company.network import Network
 from crmlab.datasets.company.people import People
 from crmlab.datasets.company.programme import Programme
 from crmlab.datasets.company.sales import Sales
@@ -57,6 +61,10 @@ class Scenario:
     usage: Usage | None = None
     bonds: Bonds | None = None
     sales: Sales | None = None
+    identities: Identities | None = None
+    network: Network | None = None
+    journeys: Journeys | None = None
+    decisions: Decisions | None = None
 
 
 def scenario_names() -> tuple[str, ...]:
