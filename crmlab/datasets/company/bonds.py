@@ -8,9 +8,10 @@ Academy of Marketing Science* 23(4), 236-245.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
+from pydantic import Field
 
 from crmlab.datasets.company.base import Columns, Count, NotNegative, Positive, category, choose, dates, month_start
 
@@ -33,27 +34,30 @@ class Bonds:
     """Bonds (price terms, personal contact, joint systems) whose level was drawn by lot.
 
     Every account is in one of `waves` waves, at random; wave k starts with quarter `first_quarter` + k. When its wave
-    starts, or when it is acquired if that is later, the account is given a level at random, none among them. From then
-    on its drop-out rate is multiplied by the level's hazard ratio: what remains of the lifetime is divided by it. The
+    starts, or when it is acquired if that is later, the account is given a level or none at random. From then on
+    its drop-out rate is multiplied by the level's hazard ratio: what remains of the lifetime is divided by it. The
     firm cannot see which accounts have left by then: these get a level too, on which nothing depends.
 
     Attributes
     ----------
+    control : float
+        Weight of no bond among the accounts.
     levels : mapping of str to Bond
     first_quarter, waves : int
         Quarters are counted from the opening.
     """
 
-    levels: Mapping[Literal["none", "financial", "social", "structural"], Bond]
+    control: Positive
+    levels: Annotated[Mapping[str, Bond], Field(min_length=1)]
     first_quarter: Count
     waves: Count
 
 
 def draw_bonds(block: "Block") -> "tuple[Ints, Floats]":
-    """Level of every account, and when it starts, in days since the opening."""
+    """Level of every account, 0 for none, and when it starts, in days since the opening."""
     plan, rng = block.scenario.bonds, block.rng("bonds")
     assert plan is not None
-    level = choose(rng, np.tile([one.weight for one in plan.levels.values()], (block.n, 1)))
+    level = choose(rng, np.tile([plan.control, *(one.weight for one in plan.levels.values())], (block.n, 1)))
     wave = plan.first_quarter + rng.integers(0, plan.waves, block.n)
     return level, np.maximum(month_start(3 * wave), block.people.acquired)
 
@@ -64,9 +68,9 @@ def bonded(block: "Block", lifetime: "Floats") -> "Floats":
     if plan is None:
         return lifetime
     level, start = draw_bonds(block)
-    ratio = np.array([one.hazard_ratio for one in plan.levels.values()])[level]
+    ratio = np.array([1.0, *(one.hazard_ratio for one in plan.levels.values())])[level]
     before = start - block.people.acquired
-    return np.where(lifetime > before, before + (lifetime - before) / ratio, lifetime)
+    return np.where((lifetime > before) & (level > 0), before + (lifetime - before) / ratio, lifetime)
 
 
 def bonds_table(block: "Block") -> Columns:
@@ -75,12 +79,11 @@ def bonds_table(block: "Block") -> Columns:
     assert plan is not None
     level, start = draw_bonds(block)
     rows = np.flatnonzero(start < block.days)
-    none = level[rows] == list(plan.levels).index("none")
     return {
         "customer_id": block.ids[rows],
-        "level": category(level[rows], list(plan.levels)),
+        "level": category(level[rows], ["none", *plan.levels]),
         "assigned_on": dates(start[rows]),
-        "since": dates(np.where(none, np.inf, start[rows])),
+        "since": dates(np.where(level[rows] > 0, start[rows], np.inf)),
     }
 
 

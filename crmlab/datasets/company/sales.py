@@ -5,7 +5,7 @@ They are about equipment that is invoiced apart: no opportunity is among the ord
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 from pydantic import Field
@@ -34,6 +34,16 @@ class Stage:
 
 
 @dataclass(frozen=True)
+class Stages:
+    """The four open stages, in their order."""
+
+    lead: Stage
+    qualified: Stage
+    proposal: Stage
+    negotiation: Stage
+
+
+@dataclass(frozen=True)
 class Owner:
     """A sales person: log-odds that the skill adds to passing each stage, and that optimism adds to each forecast."""
 
@@ -54,8 +64,7 @@ class Sales:
     ----------
     per_year : float
         Mean number of opportunities of an account a year.
-    stages : mapping of str to Stage
-        The four open stages, in their order.
+    stages : Stages
     shape : float
         Shape of the waiting times.
     owners : mapping of str to Owner
@@ -65,9 +74,9 @@ class Sales:
     """
 
     per_year: Positive
-    stages: Mapping[Literal["lead", "qualified", "proposal", "negotiation"], Stage]
+    stages: Stages
     shape: Positive
-    owners: Mapping[str, Owner]
+    owners: Annotated[Mapping[str, Owner], Field(min_length=1)]
     by_size: float
     by_trust: float
     noise: NotNegative
@@ -118,7 +127,7 @@ def draw_opportunities(block: "Block") -> Opportunities:
     """Draw the opportunities of a block's accounts."""
     plan, people, rng = block.scenario.sales, block.people, block.rng("opportunities")
     assert plan is not None
-    owners, stages = list(plan.owners.values()), list(plan.stages.values())
+    owners, stages = list(plan.owners.values()), [getattr(plan.stages, name) for name in STAGES[:_OPEN]]
     span = np.minimum(block.history.left, block.days) - people.acquired
     customer = np.repeat(np.arange(block.n), rng.poisson(plan.per_year / YEAR * span))
     n = len(customer)

@@ -120,10 +120,10 @@ class Subscription:
     share: Share
     alpha: Positive
     beta: Positive
-    plans: Mapping[str, Plan]
+    plans: Annotated[Mapping[str, Plan], Field(min_length=1)]
     autopay: Share
     hazard: Effects
-    reasons: Mapping[str, Effects]
+    reasons: Annotated[Mapping[str, Effects], Field(min_length=1)]
     silent: Share
     misreported: Share
     offer: Offer

@@ -2,6 +2,7 @@
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -37,7 +38,7 @@ def test_an_unknown_scenario_gets_a_suggestion():
 
 
 def test_every_wrong_parameter_is_named():
-    base = scenario("grocer")
+    base: Any = scenario("grocer")
     wrong = dataclasses.replace(
         base,
         buying=dataclasses.replace(base.buying, r=-1.0),

@@ -1,6 +1,7 @@
 """What is drawn has the moments that theory gives. Tolerances are four standard errors of the sample unless said."""
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,8 @@ from crmlab.database import customer_summary
 from crmlab.datasets.company import scenario, simulate
 from crmlab.datasets.company.people import PATHS
 
-TEXTBOOK = scenario("textbook")
+TEXTBOOK: Any = scenario("textbook")
+GROCER: Any = scenario("grocer")
 END = pd.Timestamp("2025-01-01")
 CUSTOMERS = 20_000
 
@@ -123,7 +125,7 @@ def test_attitudes_follow_the_paths(grocer):
 
 
 def test_loyalty_goes_with_the_rates(grocer):
-    truth, buying = grocer.truth["customers"], scenario("grocer").buying
+    truth, buying = grocer.truth["customers"], GROCER.buying
     staying = stats.spearmanr(truth["loyalty"], truth["dropout"]).statistic
     assert 2 * np.sin(np.pi * staying / 6) == pytest.approx(buying.loyalty_to_dropout, abs=0.04)
     plain = dataclasses.replace(TEXTBOOK, buying=dataclasses.replace(TEXTBOOK.buying, loyalty_to_rate=0.5))
@@ -137,9 +139,9 @@ def test_loyalty_goes_with_the_rates(grocer):
 def test_later_cohorts_buy_less(grocer):
     table = grocer["customers"].merge(grocer.truth["customers"], on="customer_id")
     quarter = table["acquired_on"].dt.to_period("Q").astype("int64")
-    factor = (1 + scenario("grocer").buying.cohort_trend) ** (quarter - quarter.min())
+    factor = (1 + GROCER.buying.cohort_trend) ** (quarter - quarter.min())
     channel = table["acquisition_channel"].map({n: c.rate for n, c in scenario("grocer").people.channels.items()})
-    buying = scenario("grocer").buying
+    buying = GROCER.buying
     gamma = stats.gamma(buying.r, scale=1 / buying.alpha)
     assert stats.kstest(table["weekly_rate"] / factor / channel, gamma.cdf).pvalue > 0.001
 

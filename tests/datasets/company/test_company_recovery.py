@@ -1,6 +1,7 @@
 """Estimators meet the truth: over several seeds, with errors as large as they say."""
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,7 @@ from scipy.special import gammaln, hyp2f1
 from crmlab.database import cohort_table, customer_summary
 from crmlab.datasets.company import scenario, simulate
 
-TEXTBOOK = scenario("textbook")
+TEXTBOOK: Any = scenario("textbook")
 SEEDS = range(100, 108)
 
 
@@ -167,7 +168,7 @@ def test_a_targeted_campaign_misleads_until_the_propensity_is_used(tests_of_camp
 
 def test_cohorts_show_the_trend():
     """Orders a head in the quarter after acquisition fall by the trend from cohort to cohort (log-linear fit)."""
-    base = scenario("grocer")
+    base: Any = scenario("grocer")
     plain = dataclasses.replace(
         base,
         programme=None,
