@@ -17,6 +17,21 @@ if TYPE_CHECKING:
     from crmlab.datasets.company.firm import Block
 
 
+Construct = Literal[
+    "expectations",
+    "quality",
+    "value",
+    "satisfaction",
+    "trust",
+    "confidence",
+    "social",
+    "special",
+    "commitment",
+    "loyalty",
+]
+Theme = Literal["price", "quality", "staff", "delivery", "choice", "room", "check-in"]
+
+
 @dataclass(frozen=True)
 class Scale:
     """Answers on a scale up to 10 as skewed as real ones: 10.5 less a log-normal distance, rounded.
@@ -74,10 +89,10 @@ class Surveys:
     loadings: tuple[Share, Share, Share]
     items: Scale
     recommend: Scale
-    drivers: Mapping[str, float]
+    drivers: Mapping[Construct, float]
     noise: NotNegative
     answering: Answering
-    themes: Mapping[str, str]
+    themes: Mapping[Construct | Literal["failure"], Theme]
     content: float
     staff: Share
     insight: Share
@@ -212,7 +227,7 @@ def _theme(plan: Surveys, attitudes: "Mapping[str, Floats]", felt: "Bools") -> "
     levels = np.array([attitudes[name] for name in voiced])
     lowest = np.array([names.index(plan.themes[name]) for name in voiced])[levels.argmin(axis=0)]
     theme = np.where(levels.min(axis=0) < plan.content, lowest, names.index("nothing"))
-    return np.where(felt, names.index(plan.themes["failure"]), theme)
+    return np.where(felt, names.index(plan.themes.get("failure", "nothing")), theme)
 
 
 def themes(plan: Surveys) -> tuple[str, ...]:
