@@ -1,7 +1,7 @@
 """A log of weekly decisions whom to send what, with the chances they were made with: for bandits and policies."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
@@ -37,7 +37,7 @@ class Message:
     click: float
     score_by_recent: float = 0.0
     score_by_age: float = 0.0
-    click_by_need: Mapping[str, float] | None = None
+    click_by_need: Mapping[str, float] = field(default_factory=dict)
     click_by_age: float = 0.0
 
 
@@ -144,7 +144,7 @@ def _click_odds(block: "Block", plan: Decisions) -> "Floats":
     """Log-odds of a click on each message without fatigue, one row per customer."""
     messages = list(plan.messages.values())
     needs = list(block.scenario.people.needs)
-    by_need = np.array([[(one.click_by_need or {}).get(need, 0.0) for one in messages] for need in needs])
+    by_need = np.array([[one.click_by_need.get(need, 0.0) for one in messages] for need in needs])
     by_age = _age(block)[:, None] * [one.click_by_age for one in messages]
     return np.array([one.click for one in messages]) + by_need[block.people.need] + by_age
 

@@ -278,18 +278,8 @@ def _written(
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     """The fields of the records of customers `who`, and which errors they have."""
     persons = block.persons
-    now = {name: (~old).astype(int) for name, old in former.items()}
     nickname = (rng.random(len(who)) < plan.nickname) & ~signs & (persons.nickname != persons.first)[who]
-    text = {
-        "first_name": np.where(nickname, persons.nickname[who], persons.first[who]),
-        "last_name": persons.last[now["surname"], who],
-        "phone": persons.phone[who],
-        "email": persons.email[now["email"], who],
-        "street": persons.address[now["address"], 0, who],
-        "postcode": persons.address[now["address"], 1, who],
-    }
-    for row, name in enumerate(_LATIN_ONLY):
-        text[name] = np.where(signs, persons.characters[row, who], text[name])
+    text = _as_told(persons, who, signs, nickname, former)
     lost: dict[str, Bools] = {name: rng.random(len(who)) < plan.missing.get(name, 0.0) for name in _CAN_MISS}
     lost["street"] = lost["postcode"] = lost["address"]
     errors = np.zeros(len(who), dtype=int)
@@ -312,6 +302,24 @@ def _written(
         "former_address": former["address"] & ~lost["address"],
         "missing_fields": np.sum([lost[name] for name in _CAN_MISS], axis=0),
     }
+
+
+def _as_told(
+    persons: Persons, who: "Ints", signs: "Bools", nickname: "Bools", former: "Mapping[str, Bools]"
+) -> dict[str, np.ndarray]:
+    """The text fields before anybody mistypes them."""
+    now = {name: (~old).astype(int) for name, old in former.items()}
+    told = {
+        "first_name": np.where(nickname, persons.nickname[who], persons.first[who]),
+        "last_name": persons.last[now["surname"], who],
+        "phone": persons.phone[who],
+        "email": persons.email[now["email"], who],
+        "street": persons.address[now["address"], 0, who],
+        "postcode": persons.address[now["address"], 1, who],
+    }
+    for row, name in enumerate(_LATIN_ONLY):
+        told[name] = np.where(signs, persons.characters[row, who], told[name])
+    return told
 
 
 _CAN_MISS: tuple[Literal["birth_date", "phone", "email", "address"], ...] = ("birth_date", "phone", "email", "address")
