@@ -127,20 +127,18 @@ def draw_opportunities(block: "Block") -> Opportunities:
     """Draw the opportunities of a block's accounts."""
     plan, people, rng = block.scenario.sales, block.people, block.rng("opportunities")
     assert plan is not None
-    owners, stages = list(plan.owners.values()), [getattr(plan.stages, name) for name in STAGES[:_OPEN]]
+    stages = [getattr(plan.stages, name) for name in STAGES[:_OPEN]]
     span = np.minimum(block.history.left, block.days) - people.acquired
     customer = np.repeat(np.arange(block.n), rng.poisson(plan.per_year / YEAR * span))
     n = len(customer)
     opened = people.acquired[customer] + rng.random(n) * span[customer]
-    order = np.lexsort((opened, customer))
-    opened = opened[order]
-    owner = rng.integers(0, len(owners), block.n)[customer]
+    opened = opened[np.lexsort((opened, customer))]
+    owner = rng.integers(0, len(plan.owners), block.n)[customer]
+    skill, optimism = np.array([(one.skill, one.optimism) for one in plan.owners.values()])[owner].T
     size = (np.log(people.size[customer]) - 4) / 1.2
-    skill = np.array([one.skill for one in owners])[owner]
     odds = skill + plan.by_size * size + plan.by_trust * people.attitudes["trust"][customer]
     passing = expit(odds[:, None] + logit([one.passes for one in stages]))
     chance = np.cumprod(passing[:, ::-1], axis=1)[:, ::-1]
-    optimism = np.array([one.optimism for one in owners])[owner]
     said = logit(chance) + optimism[:, None] + plan.noise * rng.standard_normal(chance.shape)
     waits = rng.gamma(plan.shape, 1 / plan.shape, chance.shape) * [one.days for one in stages]
     entered = opened[:, None] + np.column_stack([np.zeros(n), np.cumsum(waits, axis=1)])
