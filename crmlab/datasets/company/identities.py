@@ -42,7 +42,8 @@ class Identities:
         Share of the customers from households of two or more who have a relative among the customers: one of another
         birth date and e-mail, but with the same surname, phone and address.
     moves, new_email, new_surname : float
-        Chance of a change, of the household's address and of the customer's e-mail and (Western) surname.
+        Chance of a change, of the household's address and of the customer's e-mail and (Western) surname. E-mail
+        addresses are made of the former surname.
     typing : float
         Chance of a typing error (a character inserted, left out, replaced, or swapped with its neighbour) in each field
         in Latin letters or digits of each record: first name, surname, phone, e-mail, street and postcode.
@@ -166,17 +167,18 @@ def draw_persons(block: "Block") -> Persons:
     chinese = (rng.random(n) < plan.chinese)[head]
     code = rng.choice(len(known.first), n, p=falling(len(known.first)))
     given, surname = _chinese_names(rng, head)
-    western = known.last[rng.choice(len(known.last), (2, n), p=known.last_chances)]
-    western[1] = western[1, head]
+
+    def change(chance: float) -> "Floats":
+        return np.where(rng.random(n) < chance, rng.random(n) * block.days, -np.inf)
+
+    new_surname = np.where(chinese, -np.inf, change(plan.new_surname))
+    former, present = known.last[rng.choice(len(known.last), (2, n), p=known.last_chances)]
+    western = np.array([np.where(np.isfinite(new_surname), former, present[head]), present[head]])
     first = np.where(chinese, given[1], known.first[code])
     nickname = known.nicknames[code, rng.integers(0, 3, n)]
     last = np.where(chinese, surname[1], western)
     born = (block.people.birth_year - 1970).astype("datetime64[Y]").astype("datetime64[D]")
     number = rng.integers(0, 10**9, n)[head]
-
-    def change(chance: float) -> "Floats":
-        return np.where(rng.random(n) < chance, rng.random(n) * block.days, -np.inf)
-
     return Persons(
         chinese=chinese,
         first=first,
@@ -185,12 +187,12 @@ def draw_persons(block: "Block") -> Persons:
         characters=np.where(chinese, np.array([given[0], surname[0]]), ""),
         birth=born + np.floor(rng.random(n) * 365).astype("timedelta64[D]"),
         phone=np.strings.add("05", np.strings.zfill(number.astype("U9"), 9)),
-        email=np.array([_emails(rng, first, last[1], block.people.birth_year) for _ in range(2)]),
+        email=np.array([_emails(rng, first, last[0], block.people.birth_year) for _ in range(2)]),
         address=_addresses(rng, block.people.region, head),
         changed={
             "address": change(plan.moves)[head],
             "email": change(plan.new_email),
-            "surname": np.where(chinese, -np.inf, change(plan.new_surname)),
+            "surname": new_surname,
         },
     )
 
