@@ -16,13 +16,17 @@ Origin = Literal["real", "contested", "simulated", "yours"]
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a data set's table: its type (int, float, str, datetime, bool), unit, meaning and missing values."""
+    """A column of a data set's table: its type (int, float, str, datetime, bool), unit, meaning and missing values.
+
+    `references` is the table that has the column's values as its key, where there is one.
+    """
 
     name: str
     type: str
     description: str
     unit: str = ""
     missing: int = 0
+    references: str = ""
 
     def __str__(self) -> str:
         unit = f", {self.unit}" if self.unit else ""

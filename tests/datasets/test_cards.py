@@ -63,8 +63,8 @@ def fact_values(dataset) -> dict[str, float]:
     }
     if "quantity" in rows:
         values |= {"total_quantity": rows["quantity"].sum(), "zero_quantities": (rows["quantity"] == 0).sum()}
-    if "truth" in dataset.tables:
-        values["cohorts"] = dataset["truth"]["cohort"].nunique()
+    if dataset.name == "company":
+        values |= {"orders": rows["order_id"].nunique(), "products_bought": rows["product_id"].nunique()}
     if "is_fuel" in rows:
         values |= {
             "orders": rows["order_id"].nunique(),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from crmlab.datasets.company.base import Columns, NotNegative, Positive, Share, category, choose, stamps
+from crmlab.datasets.company.base import Columns, NotNegative, Positive, Share, category, choose, distinct, stamps
 
 if TYPE_CHECKING:
     from crmlab.datasets.company.base import Floats, Ints
@@ -165,13 +165,13 @@ def _with_rules(
 ) -> "tuple[Ints, Ints]":
     """Add what the rules add to each order; a product is one line of an order."""
     names, size = list(assortment.products), len(assortment.products)
-    keys = np.unique(order * size + product)
+    keys = distinct(order * size + product)
     added = [keys]
     for rule in assortment.rules:
         given = keys[keys % size == names.index(rule.given)]
         hit = given[rng.random(len(given)) < rule.chance]
         added.append(hit - hit % size + names.index(rule.then_buys))
-    keys = np.unique(np.concatenate(added))
+    keys = distinct(np.concatenate(added))
     return keys // size, keys % size
 
 

@@ -1,7 +1,7 @@
 """Scenarios: all the parameters of a simulated firm, read from a file and checked."""
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -136,6 +136,7 @@ def _unknown(given: Any, read: Any, path: str = "") -> Iterator[str]:
 
 def _conflicts(one: Scenario) -> Iterator[str]:
     """What one process asks of another and does not find."""
+    yield from _strangers(one)
     if one.buying is None:
         yield from _invoice_conflicts(one)
     elif one.spend is None:
@@ -146,6 +147,33 @@ def _conflicts(one: Scenario) -> Iterator[str]:
         yield "bonds: are for accounts, set people.kind to account"
     if one.bonds is not None and (one.buying is None or one.buying.process != "pareto"):
         yield "bonds: act on a drop-out rate, set buying.process to pareto"
+
+
+def _strangers(one: Scenario) -> Iterator[str]:
+    """Names that are used and nowhere given, and needs that are nowhere answered."""
+    goods, needs = one.assortment, set(one.people.needs)
+    categories = {product.category for product in goods.products.values()}
+    known: dict[str, tuple[Iterable[str], set[str]]] = {}
+    for name, occasion in goods.occasions.items():
+        known[f"assortment.occasions.{name}.needs"] = (occasion.needs, needs)
+        known[f"assortment.occasions.{name}.categories"] = (occasion.categories, categories)
+    for place, rule in enumerate(goods.rules):
+        known[f"assortment.rules.{place}"] = ((rule.given, rule.then_buys), set(goods.products))
+    for where, (used, given) in known.items():
+        yield from (f"{where}: {name!r} is not known{suggest(name, given)}" for name in used if name not in given)
+    for need in sorted(needs):
+        if one.buying and not any(occasion.needs.get(need, 0) > 0 for occasion in goods.occasions.values()):
+            yield f"assortment.occasions: none is for the need {need!r}"
+    by_need = {
+        "programme.effect": one.programme.effect if one.programme else needs,
+        "campaigns.gain_need": one.campaigns.gain_need if one.campaigns else needs,
+        "journeys.interest": one.journeys.interest if one.journeys else needs,
+    }
+    for where, answered in by_need.items():
+        if set(answered) != needs:
+            yield f"{where}: needs one entry for each of {', '.join(sorted(needs))}"
+    if one.campaigns is not None and one.campaigns.per_year * one.campaigns.window > 365:
+        yield "campaigns: overlap, lower per_year or window"
 
 
 def _invoice_conflicts(one: Scenario) -> Iterator[str]:
