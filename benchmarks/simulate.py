@@ -1,4 +1,4 @@
-"""Time and memory of `crmlab simulate` by size: python benchmarks/simulate.py [--largest 1000000] [--jobs 2]
+"""Time and memory of `crmlab simulate` by size: python benchmarks/simulate.py [--jobs 2] [--sizes 1000 10000 ...]
 
 Every size is run in a process of its own; memory is the largest sum over the process and its workers, sampled twenty
 times a second. Seconds depend on the machine; what should hold anywhere is the growth from one size to the next.
@@ -20,19 +20,18 @@ SCENARIO, SEED = "grocer", 7
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--largest", type=int, default=1_000_000)
+    parser.add_argument("--sizes", type=int, nargs="+", default=[1_000, 10_000, 100_000, 1_000_000])
     parser.add_argument("--jobs", type=int, default=2)
     told = parser.parse_args()
     print("| customers | order lines | rows of all tables | MB on disk | seconds | times | peak memory, MB |")
     print("|---|---|---|---|---|---|---|")
     before = None
-    customers = 1_000
-    while customers <= told.largest:
+    for customers in told.sizes:
         lines, rows, size, seconds, memory = measure(customers, told.jobs)
         times = f"{seconds / before:.1f}" if before else ""
         row = [f"{customers:,}", f"{lines:,}", f"{rows:,}", f"{size:,.0f}", f"{seconds:,.1f}", times, f"{memory:,.0f}"]
         print(f"| {' | '.join(row)} |", flush=True)
-        before, customers = seconds, customers * 10
+        before = seconds
 
 
 def measure(customers: int, jobs: int) -> tuple[int, int, float, float, float]:
