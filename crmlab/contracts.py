@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 Kind = Literal["transactions", "customers", "products", "campaigns", "contacts", "responses"]
 
+TimeUnit = Literal["day", "week", "month", "year"]
+"""Unit of the durations in a customer summary."""
+
 Acquisition = Literal["observed", "left_censored"]
 """Whether a customer's first row in the log is the first purchase ever, or only the first one seen."""
 
@@ -237,6 +240,65 @@ def _in_rows(check: str, group: pd.DataFrame, rows: int) -> str:
     shown = zip(group["index"].head(3), group["failure_case"].head(3), strict=True)
     first = ", ".join(f"row {label}" if check == "not_nullable" else f"row {label}: {value}" for label, value in shown)
     return f"{words} in {len(group):,} of {rows:,} rows (first: {first})"
+
+
+def check_summary(frame: pd.DataFrame, required: Sequence[str]) -> pd.DataFrame:
+    """Check a customer summary, one row per customer or per group of customers with the same history.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        ``frequency``, ``recency``, ``T`` and whatever else of a summary it has: ``customer_id``, ``monetary_value``,
+        the holdout columns, and ``weight``, the customers that a row stands for.
+    required : sequence of str
+        Columns that it must have.
+
+    Returns
+    -------
+    pandas.DataFrame
+        These columns as numbers; others are left out.
+
+    Raises
+    ------
+    ContractError
+        With all problems at once: each names its column, how many rows, and the first of them, counted from 1.
+    """
+    require_columns(frame, required, "a customer summary")
+    numbers = [name for name in _SUMMARY_NUMBERS if name in frame.columns]
+    values = frame[numbers].apply(pd.to_numeric, errors="coerce")
+    rules = {f"{name}: not a finite number": ~np.isfinite(values[name]) for name in numbers}
+    rules |= {f"{name}: negative": values[name] < 0 for name in numbers}
+    counts = [name for name in ("frequency", "frequency_holdout") if name in numbers]
+    rules |= {f"{name}: not a whole number": values[name] % 1 > 0 for name in counts}
+    if {"frequency", "recency", "T"} <= set(numbers):
+        rules["recency: larger than T"] = values["recency"] > values["T"]
+        rules["recency: above 0 without a repeat purchase"] = (values["frequency"] == 0) & (values["recency"] > 0)
+        rules["recency: 0 with repeat purchases"] = (values["frequency"] > 0) & (values["recency"] == 0)
+    if "weight" in numbers:
+        rules["weight: not above 0"] = values["weight"] == 0
+    names = [name for name in ("customer_id",) if name in frame.columns]
+    rules |= {f"{name}: missing": frame[name].isna() for name in names}
+    rules |= {f"{name}: the same customer twice": frame[name].duplicated() for name in names}
+    problems = [
+        f"{rule} in {int(broken.sum()):,} rows (first: {', '.join(map(str, np.flatnonzero(broken)[:3] + 1))})"
+        for rule, broken in rules.items()
+        if broken.any()
+    ]
+    if problems or frame.empty:
+        raise ContractError("this frame is no customer summary (rows counted from 1)", problems or ["it has no rows"])
+    return frame[names].join(values.astype(dict.fromkeys(counts, "int64")))
+
+
+_SUMMARY_NUMBERS = (
+    "frequency",
+    "recency",
+    "T",
+    "monetary_value",
+    "frequency_holdout",
+    "monetary_value_holdout",
+    "duration_holdout",
+    "weight",
+)
 
 
 def check_acquisition(acquisition: str) -> Acquisition:

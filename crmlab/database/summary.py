@@ -12,15 +12,12 @@ from typing import Literal
 
 import ibis
 import ibis.expr.types as ir
-import numpy as np
 import pandas as pd
 
-from crmlab.contracts import Acquisition, as_day, check_acquisition, one_of, require_columns
+from crmlab.contracts import Acquisition, TimeUnit, as_day, check_acquisition, check_summary, one_of
 from crmlab.database.frames import as_table, to_frame
 from crmlab.database.purchases import in_words, read_purchases
 from crmlab.errors import ContractError
-
-TimeUnit = Literal["day", "week", "month", "year"]
 
 DAYS_PER_UNIT: Mapping[str, float] = MappingProxyType({"day": 1.0, "week": 7.0, "month": 365.25 / 12, "year": 365.25})
 """Length of each time unit in days. A unit only scales durations; calendar weeks or months play no part."""
@@ -97,7 +94,7 @@ class CustomerSummary:
         """
         one_of("time_unit", time_unit, TimeUnit)
         return cls(
-            as_table(_checked(frame)),
+            as_table(check_summary(frame, ["customer_id", *_KEY])),
             time_unit,
             None if calibration_end is None else as_day(calibration_end, "calibration_end"),
             None if observation_end is None else as_day(observation_end, "observation_end"),
@@ -260,29 +257,3 @@ def _summarise(days: ir.Table, end: dt.date, split: dt.date | None, days_per_uni
         result |= {name: grouped[name] for name in _HOLDOUT[:2]}
         result["duration_holdout"] = ibis.literal((end - split).days / days_per_unit)
     return grouped.select(**result)
-
-
-def _checked(frame: pd.DataFrame) -> pd.DataFrame:
-    """The columns of a customer summary as numbers; all that keeps `frame` from being one is collected."""
-    require_columns(frame, ["customer_id", *_KEY], "a customer summary")
-    numbers = [name for name in [*_KEY, "monetary_value", *_HOLDOUT] if name in frame.columns]
-    values = frame[numbers].apply(pd.to_numeric, errors="coerce")
-    rules = {f"{name}: not a finite number": ~np.isfinite(values[name]) for name in numbers}
-    rules |= {f"{name}: negative": values[name] < 0 for name in numbers}
-    counts = [name for name in ("frequency", "frequency_holdout") if name in numbers]
-    rules |= {f"{name}: not a whole number": values[name] % 1 > 0 for name in counts}
-    rules |= {
-        "recency: larger than T": values["recency"] > values["T"],
-        "recency: above 0 without a repeat purchase": (values["frequency"] == 0) & (values["recency"] > 0),
-        "recency: 0 with repeat purchases": (values["frequency"] > 0) & (values["recency"] == 0),
-        "customer_id: missing": frame["customer_id"].isna(),
-        "customer_id: the same customer twice": frame["customer_id"].duplicated(),
-    }
-    problems = [
-        f"{rule} in {int(broken.sum()):,} rows (first: {', '.join(map(str, np.flatnonzero(broken)[:3] + 1))})"
-        for rule, broken in rules.items()
-        if broken.any()
-    ]
-    if problems or frame.empty:
-        raise ContractError("this frame is no customer summary (rows counted from 1)", problems or ["it has no rows"])
-    return frame[["customer_id"]].join(values.astype(dict.fromkeys(counts, "int64")))

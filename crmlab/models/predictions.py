@@ -1,0 +1,243 @@
+"""What a fitted buying model expects of its customers."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from scipy.special import expit
+
+from crmlab.errors import ContractError
+from crmlab.models.base import maximise
+from crmlab.models.counts import Histories, as_times, read_histories
+from crmlab.models.covariates import Covariates, likelihood
+from crmlab.models.intervals import as_series, with_interval
+from crmlab.models.processes import Process
+from crmlab.models.results import Results
+
+if TYPE_CHECKING:
+    from crmlab.models.base import Floats
+
+PERIODS_PER_YEAR = {"day": 365.25, "week": 365.25 / 7, "month": 12.0, "year": 1.0}
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class BuyingResults(Results):
+    """A fitted buying model: what its customers are expected to do.
+
+    Attributes
+    ----------
+    process : Process
+        The mathematics of the model.
+    histories : Histories or None
+        The customers that it was fitted to; None when it was read from a file.
+    covariates : Covariates
+        Their covariates.
+    """
+
+    process: Process
+    histories: Histories | None
+    covariates: Covariates
+
+    def expected_purchases(
+        self,
+        t: Any,
+        data: Any = None,
+        *,
+        level: float | None = None,
+        draws: pd.DataFrame | None = None,
+    ) -> Any:
+        """Expected number of purchases of each customer in the next `t`, given the history.
+
+        Parameters
+        ----------
+        t : float or array, shape (n,)
+            Length of the period that begins at each customer's T, in `time_unit`.
+        data : CustomerSummary, pandas.DataFrame or BuyingModel, optional
+            Other customers than those of the fit; a model of the same kind brings its covariates with it.
+        level : float, optional
+            With it, the result is a frame with an interval, for uncertainty about the parameters.
+        draws : pandas.DataFrame, optional
+            Parameters from `bootstrap` or `posterior`, used for the interval instead of the delta method.
+
+        Returns
+        -------
+        pandas.Series or DataFrame
+            One row per row of the data, with its ``customer_id`` as index.
+        """
+        times = as_times("t", t)
+        return self._predict("expected_purchases", partial(_expected, self.process, times), data, level, draws)
+
+    def probability_alive(
+        self,
+        data: Any = None,
+        *,
+        level: float | None = None,
+        draws: pd.DataFrame | None = None,
+    ) -> Any:
+        """Chance that each customer is still one at T, given the history; arguments as for `expected_purchases`."""
+        return self._predict("probability_alive", partial(_alive, self.process), data, level, draws, top=1.0)
+
+    def discounted_purchases(
+        self,
+        annual_discount_rate: float,
+        data: Any = None,
+        *,
+        level: float | None = None,
+        draws: pd.DataFrame | None = None,
+    ) -> Any:
+        """Discounted expected residual transactions (DERT): all purchases after T, in present value at T.
+
+        Parameters
+        ----------
+        annual_discount_rate : float
+            Effective rate a year, such as 0.15; it is compounded continuously, at log(1 + rate) a year.
+        """
+        if not (np.isfinite(annual_discount_rate) and annual_discount_rate > 0):
+            raise ContractError(f"annual_discount_rate must be positive, such as 0.15; got {annual_discount_rate}")
+        rate = float(np.log1p(annual_discount_rate)) / PERIODS_PER_YEAR[self.time_unit]
+        return self._predict("dert", partial(_discounted, self.process, rate), data, level, draws)
+
+    def expected_purchases_of_new_customer(self, t: Any) -> Any:
+        """Expected repeat purchases of a customer acquired today within `t`, shape of `t`."""
+        times = as_times("t", t)
+        zero = np.zeros(times.shape)
+        alive = expit(-self.process.leaving(self._alone(), zero, zero, zero))
+        return np.reshape(self.process.growth(self._alone(), zero, zero, times), times.shape) * alive
+
+    def purchase_probabilities(self, t: float, most: int) -> pd.Series:
+        """Chance that a new customer makes 0, 1, ..., `most` repeat purchases within `t`."""
+        n = np.arange(most + 1, dtype=float)
+        found = self.process.probability(self._alone(), n, float(as_times("t", t)))
+        return pd.Series(found, index=pd.Index(n.astype(int), name="purchases"), name="probability")
+
+    def simulate(self, T: Any, *, seed: int) -> pd.DataFrame:
+        """Draw histories of new customers, each observed for its `T`: ``frequency``, ``recency``, ``T``."""
+        ages = np.atleast_1d(as_times("T", T))
+        x, recency = self.process.drawn(self._alone(), ages, np.random.default_rng(seed))
+        return pd.DataFrame({"frequency": x.astype("int64"), "recency": recency, "T": ages})
+
+    def bootstrap(self, n: int, *, seed: int) -> pd.DataFrame:
+        """Coefficients refitted to `n` resamples of the customers, one row each; for the intervals of predictions."""
+        histories, covariates = self._customers(None)
+        rng, weight = np.random.default_rng(seed), histories.weight
+        rows = []
+        for _ in range(n):
+            again = rng.multinomial(int(weight.sum()), weight / weight.sum()).astype(float)
+            resample = likelihood(self.process, replace(histories, weight=again), covariates)
+            found = maximise(resample, [self.coefficients])
+            if found.arrived:
+                rows.append(found.coefficients)
+        return pd.DataFrame(rows, columns=self.params.index)
+
+    def posterior(self, n: int, *, seed: int) -> pd.DataFrame:
+        """Coefficients drawn from the posterior under a flat prior on their scale, one row each.
+
+        An independence sampler: proposals come from a t distribution with five degrees of freedom around the maximum,
+        and are accepted in proportion to the likelihood. ``attrs["accepted"]`` is the share of them.
+        """
+        whole, center = likelihood(self.process, *self._customers(None)), self.coefficients
+        rng, root = np.random.default_rng(seed), np.linalg.cholesky(self._covariance())
+        shocks = rng.standard_normal((n, len(center))) / np.sqrt(rng.chisquare(5, (n, 1)) / 5)
+        proposals = center + shocks @ root.T
+        heights = np.array([whole.at(one).value for one in proposals])
+        weights = heights + 0.5 * (5 + len(center)) * np.log1p((shocks**2).sum(axis=1) / 5)
+        kept = np.zeros(n, dtype=int)
+        for place in range(1, n):
+            better = np.log(rng.random()) < weights[place] - weights[kept[place - 1]]
+            kept[place] = place if better else kept[place - 1]
+        found = pd.DataFrame(proposals[kept], columns=self.params.index)
+        found.attrs["accepted"] = float((np.diff(kept) != 0).mean())
+        return found
+
+    @property
+    def coefficients(self) -> "Floats":
+        """Logarithms of the parameters, and the coefficients of covariates."""
+        values = self.params.to_numpy(dtype=float)
+        return np.where(self._logs(), np.log(np.where(self._logs(), values, 1.0)), values)
+
+    def _logs(self) -> "Floats":
+        return np.array([name in self.process.parameters for name in self.params.index])
+
+    def _covariance(self) -> "Floats":
+        slope = np.where(self._logs(), self.params.to_numpy(dtype=float), 1.0)
+        return self.cov_params.to_numpy() / np.outer(slope, slope)
+
+    def _alone(self) -> "list[Floats]":
+        """The parameters of a customer whose covariates are all zero."""
+        return [np.asarray(self.params[name]) for name in self.process.parameters]
+
+    def _predict(
+        self,
+        name: str,
+        estimate: "Callable[..., Floats]",
+        data: Any,
+        level: float | None,
+        draws: pd.DataFrame | None,
+        top: float = np.inf,
+    ) -> Any:
+        histories, covariates = self._customers(data)
+
+        def at(coefficients: "Floats") -> "Floats":
+            return estimate(covariates.params(self.process, coefficients), *histories.columns)
+
+        if level is None:
+            return as_series(at(self.coefficients), histories.frame.index, name)
+        given = None if draws is None else draws.to_numpy()
+        found = with_interval(at, self.coefficients, self._covariance(), level, given, within=(0.0, top))
+        return as_series(found, histories.frame.index, name)
+
+    def _customers(self, data: Any) -> tuple[Histories, Covariates]:
+        if data is None:
+            if self.histories is None:
+                raise ContractError("a fit that was read from a file knows no customers; give them as data=")
+            return self.histories, self.covariates
+        if hasattr(data, "histories"):
+            return data.histories, data.covariates
+        if self.covariates.tables:
+            raise ContractError("this model has covariates; give data as a model of the same kind, which brings them")
+        unit = self.time_unit if isinstance(data, pd.DataFrame) else None
+        histories = read_histories(data, unit)
+        if histories.time_unit != self.time_unit:
+            raise ContractError(f"the model is in {self.time_unit}s, the data in {histories.time_unit}s")
+        return histories, Covariates({})
+
+
+_CHUNK = 16_384
+
+
+def _alive(process: Process, params: "list[Floats]", x: "Floats", recency: "Floats", age: "Floats") -> "Floats":
+    found = np.empty(len(x))
+    for start in range(0, len(x), _CHUNK):
+        rows = slice(start, start + _CHUNK)
+        own = [one if np.ndim(one) == 0 else one[rows] for one in params]
+        found[rows] = expit(-process.leaving(own, x[rows], recency[rows], age[rows]))
+    return found
+
+
+def _expected(
+    process: Process, t: "Floats", params: "list[Floats]", x: "Floats", recency: "Floats", age: "Floats"
+) -> "Floats":
+    alive = _alive(process, params, x, recency, age)
+    if t.ndim or any(np.ndim(one) for one in params):
+        return alive * process.growth(params, x, age, t)
+    return alive * _by_distinct(lambda n, ages: process.growth(params, n, ages, t), x, age)
+
+
+def _discounted(
+    process: Process, rate: float, params: "list[Floats]", x: "Floats", recency: "Floats", age: "Floats"
+) -> "Floats":
+    alive = _alive(process, params, x, recency, age)
+    if any(np.ndim(one) for one in params):
+        return alive * process.discounted(params, x, age, rate)
+    return alive * _by_distinct(lambda n, ages: process.discounted(params, n, ages, rate), x, age)
+
+
+def _by_distinct(values: "Callable[[Floats, Floats], Floats]", x: "Floats", age: "Floats") -> "Floats":
+    """Evaluate a function once for every different pair of x and age."""
+    codes, ages = pd.factorize(age)
+    wide = int(x.max()) + 1
+    places, pairs = pd.factorize(codes * wide + x.astype("int64"))
+    return values((pairs % wide).astype(float), ages[pairs // wide])[places]
