@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
+from pydantic import Field
 
 from crmlab.datasets.company.base import Columns, NotNegative, Positive, Share, category, choose, distinct, stamps
 
@@ -35,7 +36,7 @@ class Occasion:
     """
 
     needs: Mapping[str, NotNegative]
-    categories: Mapping[str, Positive]
+    categories: Annotated[Mapping[str, Positive], Field(min_length=1)]
 
 
 @dataclass(frozen=True)
@@ -74,10 +75,10 @@ class Assortment:
         Share of the orders that come by the customer's preferred channel; the others come by any.
     """
 
-    products: Mapping[str, Product]
+    products: Annotated[Mapping[str, Product], Field(min_length=1)]
     occasions: Mapping[str, Occasion]
     more_lines: NotNegative
-    channels: Mapping[str, OrderChannel]
+    channels: Annotated[Mapping[str, OrderChannel], Field(min_length=1)]
     keeps_channel: Share
     rules: tuple[Rule, ...] = ()
 
@@ -123,7 +124,7 @@ def draw_lines(block: "Block") -> Lines:
     orders, spend, mean = len(history.time), block.scenario.spend, block.rates.value[history.customer]
     assert spend is not None
     value = rng.gamma(spend.p, 1.0, orders) * mean / spend.p
-    usual = spend.p * spend.gamma / (spend.q - 1) if spend.q > 1 else float(np.median(mean))
+    usual = spend.p * spend.gamma / (spend.q - 1)
     occasion = _occasions(block, rng)
     more = rng.poisson(assortment.more_lines * (value / usual) ** 0.6)
     order = np.repeat(np.arange(orders), 1 + np.minimum(more, MOST_LINES - 1))

@@ -9,6 +9,8 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field
 
+from crmlab.errors import ContractError
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -17,9 +19,12 @@ if TYPE_CHECKING:
     Bools = NDArray[np.bool_]
 
 Share = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[float, Field(gt=0)]
-NotNegative = Annotated[float, Field(ge=0)]
-Count = Annotated[int, Field(ge=1)]
+Correlation = Annotated[float, Field(ge=-1, le=1)]
+Positive = Annotated[float, Field(gt=0, le=1e9)]
+NotNegative = Annotated[float, Field(ge=0, le=1e9)]
+Spread = Annotated[float, Field(ge=0, le=50)]
+Number = Annotated[float, Field(ge=-50, le=50)]  # log-odds, slopes, logarithms: further away nothing would change
+Count = Annotated[int, Field(ge=1, le=1_000_000)]
 
 #: A table as it is drawn: column name to values, all of one length.
 Columns = Mapping[str, Any]
@@ -27,6 +32,7 @@ Columns = Mapping[str, Any]
 #: The firm opened its doors on this day; every time below is counted in days from here.
 START = dt.date(2022, 1, 1)
 WEEK = 7.0
+MOST_EVENTS = 20_000_000
 YEAR = 365.25
 _OPENS, _HOURS = 8 * 60, 14 * 60  # the day's events happen between 8:00 and 22:00
 
@@ -82,6 +88,16 @@ def choose(rng: np.random.Generator, weights: np.ndarray) -> "Ints":
     """Draw a column for every row of `weights`, shape (n, k), with probabilities in proportion to the row."""
     edges = np.cumsum(weights, axis=1)
     return (rng.random(len(edges))[:, None] * edges[:, -1:] >= edges[:, :-1]).sum(axis=1)
+
+
+def counts(rng: np.random.Generator, expected: "Floats", parameter: str) -> "Ints":
+    """Poisson counts of events in a block, refused when they would not fit into memory."""
+    total = float(np.sum(expected))
+    if not total < MOST_EVENTS:
+        raise ContractError(
+            f"{parameter}: makes {total:.2g} events among at most 4,096 customers, more than {MOST_EVENTS:,}; lower it"
+        )
+    return rng.poisson(expected)
 
 
 def distinct(values: "Ints") -> "Ints":

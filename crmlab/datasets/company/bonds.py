@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from crmlab.datasets.company.firm import Block
 
 
+NONE = "none"
+
+
 @dataclass(frozen=True)
 class Bond:
     """A level: weight among the accounts, true factor on the drop-out rate, and yearly cost of an account."""
@@ -81,7 +84,7 @@ def bonds_table(block: "Block") -> Columns:
     rows = np.flatnonzero(start < block.days)
     return {
         "customer_id": block.ids[rows],
-        "level": category(level[rows], ["none", *plan.levels]),
+        "level": category(level[rows], [NONE, *plan.levels]),
         "assigned_on": dates(start[rows]),
         "since": dates(np.where(level[rows] > 0, start[rows], np.inf)),
     }

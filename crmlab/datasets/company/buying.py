@@ -10,12 +10,13 @@ Fader, P. S. & Hardie, B. G. S. (2013). The Gamma-Gamma model of monetary value.
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
+from pydantic import Field
 from scipy.special import betaincinv, gammaincinv, ndtr
 
-from crmlab.datasets.company.base import WEEK, Columns, Positive, months, rank
+from crmlab.datasets.company.base import WEEK, Columns, Correlation, Positive, counts, months, rank
 from crmlab.datasets.company.bonds import bonded
 
 if TYPE_CHECKING:
@@ -51,18 +52,21 @@ class Buying:
     alpha: Positive
     s: Positive
     beta: Positive
-    loyalty_to_rate: float = 0.0
-    loyalty_to_dropout: float = 0.0
-    cohort_trend: float = 0.0
-    season: tuple[Positive, ...] | None = None
+    loyalty_to_rate: Correlation = 0.0
+    loyalty_to_dropout: Correlation = 0.0
+    cohort_trend: Annotated[float, Field(gt=-1, le=1)] = 0.0
+    season: Annotated[tuple[Positive, ...], Field(min_length=12, max_length=12)] | None = None
 
 
 @dataclass(frozen=True)
 class Spend:
-    """The Gamma-Gamma model: an order is worth z ~ Gamma(p, nu), and nu ~ Gamma(q, gamma) over customers."""
+    """The Gamma-Gamma model: an order is worth z ~ Gamma(p, nu), and nu ~ Gamma(q, gamma) over customers.
+
+    Without q > 1 there would be no mean value.
+    """
 
     p: Positive
-    q: Positive
+    q: Annotated[float, Field(gt=1, le=1e9)]
     gamma: Positive
 
 
@@ -112,7 +116,7 @@ def draw_rates(block: "Block") -> Rates:
     quantile = ndtr(_coupled(buying.loyalty_to_dropout, loyalty, rng.standard_normal(n)))
     if buying.process == "pareto":
         dropout = gammaincinv(buying.s, quantile) / buying.beta
-        with np.errstate(divide="ignore"):  # a rate of zero: never
+        with np.errstate(divide="ignore", over="ignore"):  # a rate of zero: never
             lifetime = rng.exponential(1.0, n) / dropout * WEEK
     else:
         dropout, lifetime = betaincinv(buying.s, buying.beta, quantile), np.full(n, np.inf)
@@ -159,9 +163,9 @@ def draw_candidates(block: "Block", ceiling: float) -> Candidates:
     rates, start, n = block.rates, block.people.acquired, block.n
     rng = block.rng("candidates")
     span = np.minimum(rates.lifetime, block.days - start)
-    counts = rng.poisson(rates.weekly / WEEK * ceiling * span)
-    customer = np.concatenate([np.arange(n), np.repeat(np.arange(n), counts)])
-    later = rng.random(counts.sum()) * np.repeat(span, counts) + np.repeat(start, counts)
+    number = counts(rng, rates.weekly / WEEK * ceiling * span, "buying (rates of r, alpha and season)")
+    customer = np.concatenate([np.arange(n), np.repeat(np.arange(n), number)])
+    later = rng.random(number.sum()) * np.repeat(span, number) + np.repeat(start, number)
     time = np.concatenate([start, later])
     mark = np.concatenate([np.full(n, -1.0), rng.random(len(later))])
     order = np.lexsort((time, customer))
@@ -177,7 +181,7 @@ def left_after(block: "Block", candidates: Candidates, base: "Bools") -> "Floats
     assert buying is not None
     if buying.process == "pareto":
         return start + rates.lifetime
-    with np.errstate(divide="ignore"):
+    with np.errstate(divide="ignore", over="ignore"):
         last = np.ceil(np.log(block.rng("dropout").random(block.n)) / np.log1p(-rates.dropout))  # a geometric count
     rows = np.flatnonzero(base)
     owner = candidates.customer[rows]

@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
+from pydantic import Field
 from scipy.special import expit
 
-from crmlab.datasets.company.base import Columns, Count, NotNegative, Share, category, dates
+from crmlab.datasets.company.base import Columns, Count, NotNegative, Number, Share, category, dates
 
 if TYPE_CHECKING:
     from crmlab.datasets.company.base import Bools, Floats, Ints
@@ -42,18 +43,18 @@ class Campaigns:
     per_year: Count
     window: Count
     treated: Share
-    costs: Mapping[Literal["mail", "email"], NotNegative]
-    consent: Mapping[Literal["mail", "email"], Share]
-    gain: float
-    gain_need: Mapping[str, float]
-    gain_young: float
+    costs: Annotated[Mapping[Literal["mail", "email"], NotNegative], Field(min_length=2)]
+    consent: Annotated[Mapping[Literal["mail", "email"], Share], Field(min_length=2)]
+    gain: Number
+    gain_need: Mapping[str, Number]
+    gain_young: Number
     harm: Share
     withdraw: Share
     coupon: Share
     targeted_every: Count = 4
-    targeted_base: float = -1.5
-    targeted_recent: float = 1.5
-    targeted_rate: float = 0.5
+    targeted_base: Number = -1.5
+    targeted_recent: Number = 1.5
+    targeted_rate: Number = 0.5
 
 
 @dataclass(frozen=True)
@@ -114,11 +115,12 @@ def reach_out(block: "Block", customer: "Ints", time: "Floats", keep: "Bools", l
     """Run the calendar on a block's own orders, sorted by customer and time; those marked `keep` are never dropped."""
     plan = block.scenario.campaigns
     dropped, coupon = np.zeros(len(time), dtype=bool), np.zeros(len(time), dtype=int)
-    if plan is None:
-        return Outreach({}, {name: np.array([], dtype=int) for name in _EXTRA}, dropped, coupon, {})
+    withdrawn = {channel: np.full(block.n, np.inf) for channel in ("mail", "email")}
+    if plan is None or not block.firm.campaigns:
+        none = np.array([], dtype="int64")
+        return Outreach(dict.fromkeys(_ASSIGNED, none), dict.fromkeys(_EXTRA, none), dropped, coupon, withdrawn)
     rng = block.rng("campaigns")
     given = consents(block)
-    withdrawn = {channel: np.full(block.n, np.inf) for channel in given}
     effect = true_effect(block)
     assigned, extra = [], []
     for one in block.firm.campaigns:
@@ -157,11 +159,12 @@ def reach_out(block: "Block", customer: "Ints", time: "Floats", keep: "Bools", l
     return Outreach(_stacked(assigned), _stacked(extra), dropped, coupon, withdrawn)
 
 
+_ASSIGNED = ("campaign", "customer", "chance", "treated", "effect", "expected")
 _EXTRA = ("customer", "time", "campaign")
 
 
 def _stacked(parts: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
-    return {name: np.concatenate([part[name] for part in parts]) for name in (parts[0] if parts else _EXTRA)}
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def consents(block: "Block") -> "dict[str, Bools]":

@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import Field
 from scipy.special import expit, softmax
 
-from crmlab.datasets.company.base import WEEK, Columns, NotNegative, category, choose, dates
+from crmlab.datasets.company.base import WEEK, Columns, NotNegative, Number, category, choose, dates
 from crmlab.datasets.company.campaigns import consents
 
 if TYPE_CHECKING:
@@ -33,12 +33,12 @@ class Message:
         Change per ten years of age above 45.
     """
 
-    score: float
-    click: float
-    score_by_recent: float = 0.0
-    score_by_age: float = 0.0
-    click_by_need: Mapping[str, float] = field(default_factory=dict)
-    click_by_age: float = 0.0
+    score: Number
+    click: Number
+    score_by_recent: Number = 0.0
+    score_by_age: Number = 0.0
+    click_by_need: Mapping[str, Number] = field(default_factory=dict)
+    click_by_age: Number = 0.0
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Decisions:
 
     weeks: Annotated[int, Field(ge=1, le=100)]
     messages: Annotated[Mapping[str, Message], Field(min_length=1, max_length=8)]
-    none: float
+    none: Number
     floor: Annotated[float, Field(gt=0, le=0.1)]
     fatigue: NotNegative
 
@@ -115,7 +115,7 @@ def draw_log(block: "Block") -> Log:
 
 def _open_to(block: "Block", day: float) -> "Bools":
     before = block.people.acquired < day
-    if block.scenario.campaigns is None or "email" not in block.scenario.campaigns.consent:
+    if block.scenario.campaigns is None:
         return before
     return before & consents(block)["email"] & (block.history.outreach.withdrawn["email"] > day)
 

@@ -20,10 +20,12 @@ from crmlab.datasets.company.base import (
     YEAR,
     Columns,
     NotNegative,
+    Number,
     Positive,
     Share,
     category,
     choose,
+    counts,
     rank,
     stamps,
 )
@@ -31,6 +33,9 @@ from crmlab.datasets.company.base import (
 if TYPE_CHECKING:
     from crmlab.datasets.company.base import Bools, Floats, Ints
     from crmlab.datasets.company.firm import Block, Firm
+
+
+Minutes = Annotated[float, Field(ge=0.01, le=60)]
 
 
 @dataclass(frozen=True)
@@ -63,20 +68,25 @@ class Desk:
     mails: Positive
     weekdays: Annotated[tuple[Positive, ...], Field(min_length=7, max_length=7)]
     hours: Annotated[tuple[Positive, ...], Field(min_length=14, max_length=14)]
-    handling: Positive
-    patience: Positive
-    chat_wait: Positive
+    handling: Minutes
+    patience: Minutes
+    chat_wait: Minutes
     shift: Literal[1, 2, 4, 7, 14, 28]
-    safety: float
+    safety: Number
     mail_capacity: Positive
     questions: NotNegative
     channels: Mapping[Literal["phone", "email", "chat"], Share]
     compensation: Share
 
+    def peak(self) -> float:
+        """Calls that are served or wait at once in the busiest half-hour, were there an agent for each."""
+        return self.calls * max(self.weekdays) * max(self.hours) / 30 * (self.handling + self.patience)
+
 
 DAY, WEEKDAYS = 28, ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 HALF_HOURS = tuple(f"{hour:02d}:{minute:02d}" for hour in range(8, 22) for minute in (0, 30))
 CHANNELS: tuple[Literal["phone", "email", "chat"], ...] = ("phone", "email", "chat")
+WRITTEN = CHANNELS[1:]
 KEPT_WEEKS, PROMPT, MOST_TICKETS = 8, 20 / 60, 10_000
 
 
@@ -193,7 +203,7 @@ def _questions(block: "Block", desk: Desk) -> "tuple[Ints, Floats]":
     rng, start = block.rng("questions"), block.people.acquired
     curve = load_curve(desk) / load_curve(desk).mean()
     span = np.minimum(block.history.left, block.days) - start
-    customer = np.repeat(np.arange(block.n), rng.poisson(desk.questions / YEAR * curve.max() * span))
+    customer = np.repeat(np.arange(block.n), counts(rng, desk.questions / YEAR * curve.max() * span, "desk.questions"))
     time = start[customer] + rng.random(len(customer)) * span[customer]
     keep = rng.random(len(time)) * curve.max() < curve[week_of((time * DAY).astype("int64"))]
     return customer[keep], time[keep]

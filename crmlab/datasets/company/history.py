@@ -114,7 +114,7 @@ def number(block: "Block", customer: "Ints") -> "Ints":
     place = rank(customer)
     if place.max(initial=0) >= MOST_ORDERS:
         raise ContractError(
-            f"a customer has more than {MOST_ORDERS:,} orders; simulate fewer years, or lower the buying rates"
+            f"buying: a customer has more than {MOST_ORDERS:,} orders; simulate fewer years, or lower the buying rates"
         )
     return block.ids[customer] * MOST_ORDERS + place
 

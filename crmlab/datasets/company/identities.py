@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
+from pydantic import Field
 
 from crmlab.datasets.company.base import Columns, Positive, Share, category, choose, dates, rank, scramble
 from crmlab.resources import course_dir
@@ -55,7 +56,7 @@ class Identities:
         Chance that day and month of birth are swapped, where that gives a date.
     """
 
-    systems: Mapping[str, System]
+    systems: Annotated[Mapping[str, System], Field(min_length=1)]
     records: tuple[Share, Share, Share, Share]
     chinese: Share
     families: Share

@@ -2,12 +2,25 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
+from pydantic import Field
 from scipy.special import expit
 
-from crmlab.datasets.company.base import Columns, Count, NotNegative, Positive, Share, category, rank, scramble, stamps
+from crmlab.datasets.company.base import (
+    Columns,
+    Count,
+    NotNegative,
+    Number,
+    Positive,
+    Share,
+    category,
+    counts,
+    rank,
+    scramble,
+    stamps,
+)
 
 if TYPE_CHECKING:
     from crmlab.datasets.company.base import Bools, Floats, Ints
@@ -37,9 +50,9 @@ class Medium:
     """
 
     touches: NotNegative
-    by_interest: float
+    by_interest: Number
     late: Positive
-    effect: float
+    effect: Number
     clicks: Share
     cost: NotNegative
     held_out: Share
@@ -75,14 +88,14 @@ class Journeys:
     service: str
     days: Count
     lasting: Positive
-    media: Mapping[str, Medium]
-    intercept: float
-    by_interest: float
-    interest: Mapping[str, float]
+    media: Annotated[Mapping[str, Medium], Field(min_length=1)]
+    intercept: Number
+    by_interest: Number
+    interest: Mapping[str, Number]
     visits: NotNegative
     logged_in: Share
     more_devices: Share
-    completes: Mapping[Literal["A", "B"], Share]
+    completes: Annotated[Mapping[Literal["A", "B"], Share], Field(min_length=2)]
     asks: Share
     helped: Share
 
@@ -161,7 +174,7 @@ def draw_exposure(block: "Block") -> Exposure:
     begin = launch + rng.random(len(who)) * (stop - launch - length)
     media = list(plan.media.values())
     mean = [one.touches * np.exp(one.by_interest * interest) for one in media]
-    opportunities = np.column_stack([rng.poisson(one) for one in mean])
+    opportunities = np.column_stack([counts(rng, one, "journeys.media") for one in mean])
     held_out = rng.random(opportunities.shape) < [one.held_out for one in media]
     touches = np.where(held_out, 0, opportunities).ravel()
     place = np.repeat(np.arange(touches.size), touches)
@@ -259,7 +272,7 @@ def _visits(plan: Journeys, seen: Exposure, rng: np.random.Generator) -> "tuple[
     leads = np.array([one.clicks for one in plan.media.values()])[seen.medium]
     clicked = decides | (rng.random(len(leads)) < leads)
     untouched = np.flatnonzero(wants & (seen.touches.sum(axis=1) == 0))
-    own = np.repeat(np.arange(n), rng.poisson(plan.visits * np.exp(seen.interest)))
+    own = np.repeat(np.arange(n), counts(rng, plan.visits * np.exp(seen.interest), "journeys.visits"))
     direct = np.concatenate([untouched, own])
     time = seen.begin[direct] + rng.random(len(direct)) * (seen.end - seen.begin)[direct]
     return (

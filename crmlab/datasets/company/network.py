@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from crmlab.datasets.company.base import Columns, NotNegative, Positive, Share, dates
+from crmlab.datasets.company.base import Columns, NotNegative, Number, Positive, Share, counts, dates
 
 if TYPE_CHECKING:
     from crmlab.datasets.company.base import Bools, Floats, Ints
@@ -34,7 +34,7 @@ class Network:
     degree: Positive
     evenness: Positive
     homophily: Share
-    kappa: float
+    kappa: Number
     reward: NotNegative
 
 
@@ -84,7 +84,7 @@ def _friends(block: "Block", plan: Network) -> "tuple[Ints, Ints]":
     by_region = np.argsort(region, kind="stable")
     edges = np.concatenate([[0.0], np.cumsum(sociable[by_region])])
     starts = np.searchsorted(region[by_region], np.arange(region.max() + 2))
-    meetings = rng.poisson(plan.degree * block.n / 2)
+    meetings = counts(rng, np.array([plan.degree * block.n / 2]), "network.degree").item()
 
     def drawn(low: "Floats", high: "Floats") -> "Ints":
         at = np.searchsorted(edges, low + rng.random(meetings) * (high - low), side="right") - 1

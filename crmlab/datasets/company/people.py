@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
+from pydantic import Field
 
-from crmlab.datasets.company.base import YEAR, Columns, NotNegative, Positive, Share, category, choose, dates
+from crmlab.datasets.company.base import YEAR, Columns, NotNegative, Number, Positive, Share, category, choose, dates
 
 if TYPE_CHECKING:
     from crmlab.datasets.company.base import Bools, Floats, Ints
@@ -45,8 +46,8 @@ class Need:
     """
 
     share: Positive
-    by_age: float = 0.0
-    by_size: float = 0.0
+    by_age: Number = 0.0
+    by_size: Number = 0.0
 
 
 @dataclass(frozen=True)
@@ -70,10 +71,10 @@ class People:
     """
 
     kind: Literal["household", "account"]
-    growth: float
-    regions: tuple[str, ...]
-    channels: Mapping[str, Channel]
-    needs: Mapping[str, Need]
+    growth: Annotated[float, Field(gt=-1, le=100)]
+    regions: Annotated[tuple[str, ...], Field(min_length=1)]
+    channels: Annotated[Mapping[str, Channel], Field(min_length=1)]
+    needs: Annotated[Mapping[str, Need], Field(min_length=1)]
     dislikes_contact: Share = 0.0
 
 

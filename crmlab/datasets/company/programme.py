@@ -2,15 +2,17 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
+from pydantic import Field
 from scipy.special import expit
 
 from crmlab.datasets.company.base import (
     Columns,
     Count,
     NotNegative,
+    Number,
     Positive,
     category,
     dates,
@@ -54,15 +56,15 @@ class Programme:
 
     first_day: Count
     step: Count
-    intercept: float
-    by_rate: float
-    on_a_spree: float
+    intercept: Number
+    by_rate: Number
+    on_a_spree: Number
     effect: Mapping[str, NotNegative]
     points_per_unit: Positive
     reward: Count
     redeeming: tuple[Positive, Positive]
     expiry: Count
-    tiers: Mapping[str, int]
+    tiers: Annotated[Mapping[str, int], Field(min_length=1)]
 
 
 def rollout(firm: "Firm") -> "Floats":

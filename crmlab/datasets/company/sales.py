@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import Field
 from scipy.special import expit, logit
 
-from crmlab.datasets.company.base import YEAR, Columns, NotNegative, Positive, category, dates, rank
+from crmlab.datasets.company.base import YEAR, Columns, Number, Positive, Spread, category, counts, dates, rank
 from crmlab.errors import ContractError
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class Stage:
     """Chance to pass a stage, for a mean account and an owner of skill 0, and mean days that are spent in it."""
 
     passes: Chance
-    days: Positive
+    days: Annotated[float, Field(gt=0, le=3650)]
 
 
 @dataclass(frozen=True)
@@ -47,8 +47,8 @@ class Stages:
 class Owner:
     """A sales person: log-odds that the skill adds to passing each stage, and that optimism adds to each forecast."""
 
-    skill: float
-    optimism: float
+    skill: Number
+    optimism: Number
 
 
 @dataclass(frozen=True)
@@ -75,14 +75,14 @@ class Sales:
 
     per_year: Positive
     stages: Stages
-    shape: Positive
+    shape: Annotated[float, Field(ge=0.05, le=1e6)]
     owners: Annotated[Mapping[str, Owner], Field(min_length=1)]
-    by_size: float
-    by_trust: float
-    noise: NotNegative
+    by_size: Number
+    by_trust: Number
+    noise: Spread
     value: Positive
-    spread: NotNegative
-    value_by_size: float
+    spread: Spread
+    value_by_size: Number
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ def draw_opportunities(block: "Block") -> Opportunities:
     assert plan is not None
     stages = [getattr(plan.stages, name) for name in STAGES[:_OPEN]]
     span = np.minimum(block.history.left, block.days) - people.acquired
-    customer = np.repeat(np.arange(block.n), rng.poisson(plan.per_year / YEAR * span))
+    customer = np.repeat(np.arange(block.n), counts(rng, plan.per_year / YEAR * span, "sales.per_year"))
     n = len(customer)
     opened = people.acquired[customer] + rng.random(n) * span[customer]
     opened = opened[np.lexsort((opened, customer))]
@@ -161,7 +161,7 @@ def _numbers(block: "Block", customer: "Ints") -> "Ints":
     """Opportunity numbers: the customer's number followed by three digits."""
     place = rank(customer)
     if place.max(initial=0) >= MOST_OPPORTUNITIES:
-        raise ContractError(f"an account has more than {MOST_OPPORTUNITIES:,} opportunities; lower sales.per_year")
+        raise ContractError(f"sales.per_year: an account has more than {MOST_OPPORTUNITIES:,} opportunities; lower it")
     return block.ids[customer] * MOST_OPPORTUNITIES + place
 
 

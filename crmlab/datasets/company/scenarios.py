@@ -5,9 +5,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from crmlab.contracts import suggest
+from crmlab.datasets.company import bonds, decisions, journeys
 from crmlab.datasets.company.assortment import Assortment
 from crmlab.datasets.company.bonds import Bonds
 from crmlab.datasets.company.buying import Buying, Spend
@@ -28,6 +29,8 @@ from crmlab.datasets.company.wallet import Wallet
 from crmlab.errors import ContractError
 from crmlab.resources import course_dir
 
+LARGEST_SPEND, LONGEST_QUEUE = 10_000_000, 10_000
+
 
 @dataclass(frozen=True)
 class Scenario:
@@ -43,6 +46,8 @@ class Scenario:
     buying, spend : Buying, Spend or None
         None where the firm sells subscriptions and nothing else: its orders are the monthly invoices.
     """
+
+    __pydantic_config__: ClassVar = {"allow_inf_nan": False}
 
     name: str
     title: str
@@ -137,6 +142,7 @@ def _unknown(given: Any, read: Any, path: str = "") -> Iterator[str]:
 def _conflicts(one: Scenario) -> Iterator[str]:
     """What one process asks of another and does not find."""
     yield from _strangers(one)
+    yield from _sizes(one)
     if one.buying is None:
         yield from _invoice_conflicts(one)
     elif one.spend is None:
@@ -157,6 +163,8 @@ def _strangers(one: Scenario) -> Iterator[str]:
     for name, occasion in goods.occasions.items():
         known[f"assortment.occasions.{name}.needs"] = (occasion.needs, needs)
         known[f"assortment.occasions.{name}.categories"] = (occasion.categories, categories)
+    for name, message in one.decisions.messages.items() if one.decisions else ():
+        known[f"decisions.messages.{name}.click_by_need"] = (message.click_by_need, needs)
     for place, rule in enumerate(goods.rules):
         known[f"assortment.rules.{place}"] = ((rule.given, rule.then_buys), set(goods.products))
     for where, (used, given) in known.items():
@@ -172,6 +180,41 @@ def _strangers(one: Scenario) -> Iterator[str]:
     for where, answered in by_need.items():
         if set(answered) != needs:
             yield f"{where}: needs one entry for each of {', '.join(sorted(needs))}"
+    taken = {
+        "decisions.messages": (one.decisions.messages if one.decisions else (), decisions.NONE),
+        "journeys.media": (one.journeys.media if one.journeys else (), journeys.DIRECT),
+        "bonds.levels": (one.bonds.levels if one.bonds else (), bonds.NONE),
+    }
+    yield from (f"{where}: the name {name!r} is taken" for where, (given, name) in taken.items() if name in given)
+
+
+def _sizes(one: Scenario) -> Iterator[str]:
+    """Numbers that are each in their range and do not fit together."""
+    goods, desk, tiers = one.assortment, one.desk, list(one.programme.tiers.values()) if one.programme else [0]
+    shares = {
+        "people.channels": [channel.share for channel in one.people.channels.values()],
+        "assortment.channels": [channel.share for channel in goods.channels.values()],
+        "subscription.plans": [plan.share for plan in one.subscription.plans.values()] if one.subscription else [1],
+        "identities.records": one.identities.records if one.identities else [1],
+        "desk.channels": desk.channels.values() if desk else [1],
+    }
+    for where, parts in shares.items():
+        if abs(sum(parts) - 1) > 1e-6:
+            yield f"{where}: the shares add up to {sum(parts):.6g}, not to 1"
+    if tiers[0] != 0 or sorted(set(tiers)) != tiers:
+        yield f"programme.tiers: must rise from 0, got {tiers}"
+    if one.spend is not None and one.spend.p * one.spend.gamma > LARGEST_SPEND:
+        yield f"spend: p times gamma is more than {LARGEST_SPEND:,}, lower one"
+    if desk is not None and desk.peak() > LONGEST_QUEUE:
+        yield f"desk: more than {LONGEST_QUEUE:,} calls at once, lower calls, weekdays, hours, handling or patience"
+    if (
+        desk is not None
+        and one.service is not None
+        and not sum(desk.channels.get(name, 0) for name in ("email", "chat"))
+    ):
+        yield "desk.channels: complaints are made in writing, give email or chat a share"
+    if one.surveys is not None and not set(one.surveys.themes) - {"failure"}:
+        yield "surveys.themes: name a construct beside failure"
     if one.campaigns is not None and one.campaigns.per_year * one.campaigns.window > 365:
         yield "campaigns: overlap, lower per_year or window"
 

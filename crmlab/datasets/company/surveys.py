@@ -3,12 +3,13 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
+from pydantic import Field
 from scipy.special import expit
 
-from crmlab.datasets.company.base import Columns, Count, NotNegative, Positive, Share, category, dates, rank
+from crmlab.datasets.company.base import Columns, Count, Number, Share, Spread, category, dates, rank
 from crmlab.datasets.company.people import PATHS
 from crmlab.resources import course_dir
 
@@ -42,8 +43,8 @@ class Scale:
         Median answer before rounding, and standard deviation of the distance's logarithm.
     """
 
-    median: Positive
-    spread: Positive
+    median: Annotated[float, Field(gt=0, lt=10.5)]
+    spread: Annotated[float, Field(gt=0, le=10)]
 
 
 @dataclass(frozen=True)
@@ -53,10 +54,10 @@ class Answering:
     Here s is the satisfaction at the moment of being asked. Who has left never answers.
     """
 
-    base: float
-    by_rate: float
-    by_satisfaction: float
-    by_extreme: NotNegative
+    base: Number
+    by_rate: Number
+    by_satisfaction: Number
+    by_extreme: Spread
 
 
 @dataclass(frozen=True)
@@ -85,18 +86,18 @@ class Surveys:
 
     when: Literal["yearly", "order"]
     sample: Share
-    harm: NotNegative
+    harm: Spread
     loadings: tuple[Share, Share, Share]
     items: Scale
     recommend: Scale
-    drivers: Mapping[Construct, float]
-    noise: NotNegative
+    drivers: Mapping[Construct, Number]
+    noise: Spread
     answering: Answering
     themes: Mapping[Construct | Literal["failure"], Theme]
-    content: float
+    content: Number
     staff: Share
     insight: Share
-    optimism: float
+    optimism: Number
     day: Count = 290
 
 

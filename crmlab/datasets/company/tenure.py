@@ -20,6 +20,7 @@ from crmlab.datasets.company.base import (
     Columns,
     Count,
     NotNegative,
+    Number,
     Positive,
     Share,
     category,
@@ -48,10 +49,10 @@ class Effects:
         What 15 years of age, and a standard deviation of the attitude *satisfaction*, add.
     """
 
-    base: float = 0.0
-    autopay: float = 0.0
-    age: float = 0.0
-    satisfaction: float = 0.0
+    base: Number = 0.0
+    autopay: Number = 0.0
+    age: Number = 0.0
+    satisfaction: Number = 0.0
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ class Plan:
 
     share: Share
     price: Positive
-    hazard: float = 0.0
+    hazard: Number = 0.0
 
 
 @dataclass(frozen=True)
@@ -232,7 +233,7 @@ def _sum(effects: Effects, block: "Block", customer: "Ints", autopay: "Bools") -
 
 def _tenures(rng: np.random.Generator, theta: "Floats", ratio: "Floats") -> "Ints":
     """Months until a renewal is not made: geometric, given the churn probability."""
-    with np.errstate(divide="ignore"):
+    with np.errstate(divide="ignore", over="ignore"):
         drawn = np.ceil(np.log1p(-rng.random(len(theta))) / (ratio * np.log1p(-theta)))
     return np.clip(drawn, 1, LONGEST).astype("int64")
 

@@ -1,12 +1,13 @@
 """What customers spend elsewhere: the true wallet, seen only for the households of a panel."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
+from pydantic import Field
 from scipy.special import betaincinv, ndtr
 
-from crmlab.datasets.company.base import WEEK, Columns, Positive, Share, category, dates
+from crmlab.datasets.company.base import WEEK, Columns, Correlation, Positive, Share, category, counts, dates
 
 if TYPE_CHECKING:
     from crmlab.datasets.company.base import Floats
@@ -34,8 +35,8 @@ class Wallet:
 
     a: Positive
     b: Positive
-    loyalty: float
-    rivals: tuple[str, ...]
+    loyalty: Correlation
+    rivals: Annotated[tuple[str, ...], Field(min_length=1)]
     panel: Share
 
 
@@ -67,7 +68,7 @@ def rival_purchases_table(block: "Block") -> Columns:
     start, left = block.people.acquired[panel], np.minimum(block.history.left[panel], block.days)
     need = rates.weekly[panel] / WEEK / share
     during, after = need * (1 - share) * (left - start), need * (block.days - left)
-    bought = np.concatenate([rng.poisson(during), rng.poisson(after)])
+    bought = np.concatenate([counts(rng, one, "wallet (with the buying rates)") for one in (during, after)])
     who = np.repeat(np.tile(np.arange(len(panel)), 2), bought)
     low, high = np.concatenate([start, left]), np.concatenate([left, np.full(len(panel), block.days)])
     time = np.repeat(low, bought) + rng.random(len(who)) * np.repeat(high - low, bought)
