@@ -47,7 +47,8 @@ class Identities:
         addresses are made of the former surname.
     typing : float
         Chance of a typing error (a character inserted, left out, replaced, or swapped with its neighbour) in each field
-        in Latin letters or digits of each record: first name, surname, phone, e-mail, street and postcode.
+        in Latin letters or digits of each record: first name, surname, phone, e-mail, street and postcode. One in
+        thirty changes nothing, as when two equal letters are swapped.
     nickname : float
         Chance that a record has a nickname, where the first name has one.
     missing : mapping of str to float

@@ -143,7 +143,7 @@ def draw_people(block: "Block") -> Drawn:
 
 
 def _demographics(people: People, rng: np.random.Generator, n: int) -> "tuple[Ints, Ints]":
-    age = np.clip(np.rint(rng.normal(47, 15, n)), 18, 90).astype(int)
+    age = np.minimum(18 + np.abs(np.rint(rng.normal(47, 15, n)) - 18), 90).astype(int)  # no crowd at 18
     if people.kind == "account":
         return age, np.ceil(rng.lognormal(4.0, 1.2, n)).astype(int)
     return age, 1 + rng.binomial(4, np.where((age > 28) & (age < 55), 0.4, 0.18))

@@ -8,6 +8,7 @@ from pydantic import Field
 from scipy.special import betaincinv, ndtr
 
 from crmlab.datasets.company.base import WEEK, Columns, Correlation, Positive, Share, category, counts, dates
+from crmlab.datasets.company.buying import season_by_day
 
 if TYPE_CHECKING:
     from crmlab.datasets.company.base import Floats
@@ -19,7 +20,8 @@ class Wallet:
     """Purchases of the same category at rivals.
 
     While a customer of the firm, a household gives it the share s ~ Beta(a, b) of its orders, and buys at rivals by a
-    Poisson process of rate lambda (1 - s) / s; afterwards it gives rivals all, at rate lambda / s.
+    Poisson process of rate lambda (1 - s) / s; afterwards it gives rivals all, at rate lambda / s. The season
+    holds at rivals too.
 
     Attributes
     ----------
@@ -66,12 +68,15 @@ def rival_purchases_table(block: "Block") -> Columns:
     panel = np.flatnonzero(in_panel(block))
     share = shares(block)[panel]
     start, left = block.people.acquired[panel], np.minimum(block.history.left[panel], block.days)
-    need = rates.weekly[panel] / WEEK / share
+    season = season_by_day(block.firm)
+    need = rates.weekly[panel] / WEEK / share * season.max()
     during, after = need * (1 - share) * (left - start), need * (block.days - left)
     bought = np.concatenate([counts(rng, one, "wallet (with the buying rates)") for one in (during, after)])
     who = np.repeat(np.tile(np.arange(len(panel)), 2), bought)
     low, high = np.concatenate([start, left]), np.concatenate([left, np.full(len(panel), block.days)])
     time = np.repeat(low, bought) + rng.random(len(who)) * np.repeat(high - low, bought)
+    kept = rng.random(len(time)) * season.max() < season[time.astype("int64")]
+    who, time = who[kept], time[kept]
     spend = block.scenario.spend
     assert spend is not None
     amount = rng.gamma(spend.p, 1 / spend.p, len(who)) * rates.value[panel[who]]

@@ -84,6 +84,7 @@ def test_the_edges_keep_the_laws(monkeypatch, name, changes, customers, years):
 
 
 NAN = float("nan")
+GROCER: Any = scenario("grocer")
 REFUSED = [
     ("grocer", {"people.growth": -1.0}, r"people\.growth: Input should be greater than -1"),
     ("grocer", {"people.growth": NAN}, r"people\.growth: Input should be a finite number; got nan"),
@@ -116,7 +117,7 @@ REFUSED = [
         {"decisions.messages.recipe.click_by_need": {"gourmand": 1.0}},
         r"decisions\.messages\.recipe\.click_by_need: 'gourmand' is not known \(did you mean 'gourmet'\?\)",
     ),
-    ("grocer", {"journeys.media": {"direct": scenario("grocer").journeys.media["email"]}}, r"name 'direct' is taken"),
+    ("grocer", {"journeys.media": {"direct": GROCER.journeys.media["email"]}}, r"name 'direct' is taken"),
     ("grocer", {"journeys.completes": {"A": 0.5}}, r"journeys\.completes: Dictionary should have at least 2 items"),
     ("grocer", {"campaigns.consent": {"mail": 0.5}}, r"campaigns\.consent: Dictionary should have at least 2 items"),
     ("grocer", {"programme.tiers": {"gold": 100}}, r"programme\.tiers: must rise from 0, got \[100\]"),

@@ -8,8 +8,10 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import psutil
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -87,6 +89,8 @@ def test_the_checksum_is_one_of_values(firm):
     plain = table.set_column(3, "channel", table["channel"].cast("string"))
     assert output.digest(table) == output.digest(plain)
     assert output.digest(table) != output.digest(table.slice(1))
+    last_bit = pa.array(np.nextafter(table["amount"].to_numpy(), np.inf))
+    assert output.digest(table) == output.digest(table.set_column(4, "amount", last_bit))
     swapped = table.set_column(4, "amount", table["amount"].take([1, 0, *range(2, len(table))]))
     assert output.digest(table) != output.digest(swapped)
 
