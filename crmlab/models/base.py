@@ -181,7 +181,9 @@ class Optimum:
 
 
 def maximise(likelihood: Likelihood, starts: Sequence["Floats"], *, rough: Likelihood | None = None) -> Optimum:
-    """The highest maximum that the starts lead to; where none leads to one, where the best of the searches ended.
+    """The maximum that the best of the starts leads to; the others are tried, from higher to lower, until one does.
+
+    Where none leads to a maximum, the result is where the best of the searches ended.
 
     Parameters
     ----------
@@ -197,7 +199,17 @@ def maximise(likelihood: Likelihood, starts: Sequence["Floats"], *, rough: Likel
         found = _climb(likelihood, best.coefficients)
         if best.arrived and found.arrived:
             return found
-    return max((_climb(likelihood, start) for start in starts), key=lambda one: (one.arrived, one.value))
+    last = []
+    for start in sorted(starts, key=lambda one: _height(likelihood, one), reverse=True):
+        last.append(_climb(likelihood, start))
+        if last[-1].arrived:
+            return last[-1]
+    return max(last, key=lambda one: one.value)
+
+
+def _height(likelihood: Likelihood, start: "Floats") -> float:
+    value = likelihood.at(start).value
+    return value if np.isfinite(value) else -np.inf
 
 
 def _climb(likelihood: Likelihood, start: "Floats") -> Optimum:

@@ -26,9 +26,15 @@ if TYPE_CHECKING:
 
     Params = Sequence[Floats]
 
-_NODES, _WEIGHTS = leggauss(24)
-_NODES, _LOG_WEIGHTS = (_NODES[:, None] + 1) / 2, np.log(_WEIGHTS[:, None] / 2)
-_NEGLIGIBLE = 45.0  # exp(-45) of the integrand is below rounding
+
+def _rule(count: int) -> "tuple[Floats, Floats]":
+    nodes, weights = leggauss(count)
+    return (nodes[:, None] + 1) / 2, np.log(weights[:, None] / 2)
+
+
+_FEW, _MANY = _rule(16), _rule(40)
+_NEAR = 3.0  # up to this reach on the logarithmic scale the few nodes are exact to 1e-9
+_NEGLIGIBLE = 37.0  # exp(-37) of the integrand is below rounding
 
 
 def count_terms(data: Sequence["Floats"], params: Sequence["Floats"]) -> Rows:
@@ -83,7 +89,7 @@ def time_terms(data: Sequence["Floats"], params: Sequence["Floats"]) -> Rows:
 
 
 def _leaving(data: Sequence["Floats"], params: "Params") -> "tuple[Floats, Floats, Floats, Floats, Floats, Floats]":
-    """Log of the integral over the time y of leaving, and what there is at its nodes, shape (24, n).
+    """Log of the integral over the time y of leaving, and what there is at its nodes, shape (nodes, n).
 
     These are the share of the integral, log(alpha + y), log(beta + y), alpha / (alpha + y) and beta / (beta + y).
     """
@@ -95,7 +101,8 @@ def _leaving(data: Sequence["Floats"], params: "Params") -> "tuple[Floats, Float
     decay = (r + x) * begin / (alpha + recency) + (s + 1) * begin / (beta + recency) - 1
     with np.errstate(divide="ignore"):
         reach = np.minimum(reach, np.where(decay > 0, _NEGLIGIBLE / np.abs(decay), np.inf))
-    u = _NODES * reach
+    nodes, log_weights = _FEW if reach.max(initial=0.0) <= _NEAR else _MANY
+    u = nodes * reach
     log_near = np.log(begin) + u
     near = begin * np.exp(u)
     far = near + gap
@@ -107,7 +114,7 @@ def _leaving(data: Sequence["Floats"], params: "Params") -> "tuple[Floats, Float
     else:
         la, lb = (log_near, log_far) if first else (log_far, log_near)
         ua, vb = alpha / (near if first else far), beta / (far if first else near)
-    log = log_near - (r + x) * la - (s + 1) * lb + _LOG_WEIGHTS
+    log = log_near - (r + x) * la - (s + 1) * lb + log_weights
     top = log.max(axis=0)
     share = np.exp(log - top)
     area = share.sum(axis=0)
@@ -141,20 +148,20 @@ def _staying(s: "Floats", later: "Floats", t: float) -> "Floats":
     return -later * powers(s - 1, -np.log1p(t / later))
 
 
-def purchase_probability(params: "Params", n: "Floats", t: float) -> "Floats":
+def purchase_probability(params: "Params", n: "Floats", t: "Floats | float") -> "Floats":
     """Chance that a new customer makes n repeat purchases in time `t`, by quadrature over the time of leaving."""
     r, alpha, s, beta = params
-    if t == 0:
-        return np.where(n == 0, 1.0, 0.0)
     reach = np.log1p(t / beta)
-    y = beta * np.expm1(_NODES * reach)
-    log_weights = _LOG_WEIGHTS + np.log(reach) + np.log(s) - s * np.log1p(y / beta)
+    nodes, weights = _MANY
+    y = beta * np.expm1(nodes * reach)
+    with np.errstate(divide="ignore"):
+        log_weights = weights + np.log(reach) + np.log(s) - s * np.log1p(y / beta)
     leaves = np.exp(log_weights + _log_counts(r, alpha, n, y)).sum(axis=0)
-    return leaves + np.exp(-s * reach + _log_counts(r, alpha, n, np.array([[t]]))[0])
+    return leaves + np.exp(-s * reach + _log_counts(r, alpha, n, np.asarray(t)))
 
 
 def _log_counts(r: "Floats", alpha: "Floats", n: "Floats", y: "Floats") -> "Floats":
-    """Log-probability of n purchases in time y by the NBD, shape (len(y), len(n))."""
+    """Log-probability of n purchases in time y by the NBD."""
     fixed = gammaln(r + n) - gammaln(r) - gammaln(n + 1)
     with np.errstate(divide="ignore", invalid="ignore"):
         grown = np.where(n > 0, n * np.log(y / (alpha + y)), 0.0)
