@@ -8,8 +8,8 @@ import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
-from contextlib import ExitStack
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from functools import cache
 from multiprocessing import get_context, parent_process
@@ -110,8 +110,10 @@ def write(firm: Firm, folder: Path, *, jobs: int, progress: Progress | None) -> 
         if folder.exists():
             folder.rmdir()
         unfinished.replace(folder)
-    except BaseException:
+    except BaseException as error:
         shutil.rmtree(unfinished, ignore_errors=True)
+        if isinstance(error, OSError) and error.errno and not error.filename:  # Arrow does not say where
+            raise OSError(error.errno, os.strerror(error.errno), str(folder)) from None
         raise
     return written
 
@@ -173,8 +175,9 @@ def _blocks(firm: Firm, jobs: int) -> Iterator[Drawn]:
         return
     with ProcessPoolExecutor(jobs, get_context("spawn"), _quiet_worker) as pool:
         try:
-            waiting: deque[Future[Drawn]] = deque()
-            for number in range(firm.n_blocks):
+            with _no_interrupt():
+                waiting = deque(pool.submit(draw_block, firm, number) for number in range(min(jobs, firm.n_blocks)))
+            for number in range(jobs, firm.n_blocks):
                 waiting.append(pool.submit(draw_block, firm, number))
                 if len(waiting) > jobs + 1:
                     yield waiting.popleft().result()
@@ -182,6 +185,19 @@ def _blocks(firm: Firm, jobs: int) -> Iterator[Drawn]:
                 yield waiting.popleft().result()
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def _no_interrupt() -> Iterator[None]:
+    """Ignore Ctrl-C while workers are started: they are born with that, and leave it to the parent."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _quiet_worker() -> None:

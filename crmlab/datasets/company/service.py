@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 class Service:
     """What goes wrong, and what is done about it.
 
-    Each order fails with chance `failure`. Of those who meet a failure a share `complains`; a complaint is recovered
-    with chance `recovered`, decided at random by the desk's roster. For `lasting` days after a customer's *first*
+    Each order of the own accord fails with chance `failure`; one that the programme, a campaign or a recovery brought
+    about never does. Of those who meet a failure a share `complains`; a complaint is recovered with chance `recovered`,
+    decided at random by the desk's roster. For `lasting` days after a customer's *first*
     failure the buying rate is multiplied by `after_silence`, `after_complaint` or `after_recovery`.
 
     Attributes

@@ -1,5 +1,6 @@
 """The same seed gives the same firm, in memory and on disk; a folder appears complete or not at all."""
 
+import errno
 import json
 import os
 import signal
@@ -109,6 +110,16 @@ def test_an_interrupt_leaves_nothing(firm, tmp_path):
 
     with pytest.raises(KeyboardInterrupt):
         firm.write(tmp_path / "firm", progress=stop)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_is_named_and_leaves_nothing(firm, tmp_path):
+    def full(done: int) -> None:
+        raise OSError(errno.ENOSPC, "Error writing bytes to file")  # as Arrow says it
+
+    with pytest.raises(OSError, match=r"No space left on device: .*firm") as told:
+        firm.write(tmp_path / "firm", progress=full)
+    assert told.value.filename == str(tmp_path / "firm")
     assert list(tmp_path.iterdir()) == []
 
 
