@@ -23,7 +23,10 @@ if TYPE_CHECKING:
     Params = Sequence[Floats]
 
 
-_AT_A_TIME = 16  # terms of a series between two looks at which rows have arrived
+_AT_A_TIME = 16  # terms of a series between two looks at which rows have arrived; rows of a quadrature
+_MOST_TERMS = 1_024  # of a series; beyond, quadrature is quicker
+_LOSS = 1e5  # a sum may be this much smaller than its largest term
+_NODES = 1_024
 
 
 def gamma_ratio(shape: "Floats", count: "Floats") -> "tuple[Floats, Floats, Floats]":
@@ -97,13 +100,41 @@ def growth(params: "Params", x: "Floats", age: "Floats", t: "Floats | float", at
     """Expected purchases in the next `t` of a customer who has not left, shape of the broadcast arguments.
 
     Fader, Hardie & Lee (2005), eq. 10, after Euler's transformation of its hypergeometric function. Written as a sum,
-    it has no singularity at a = 1 or a + b + x = 1, and no large powers.
+    it has no singularity at a = 1 or a + b + x = 1, and no large powers. Where the sum would lose digits or need many
+    terms, the mean over the chance of leaving is taken by quadrature.
     """
     r, alpha, a, b = params
-    order, upper, lower = a - 1, a + b - 1 + at_once - r, a + b + x - 1 + at_once
-    log_rest = -np.log1p(t / (alpha + age))
-    z = -np.expm1(log_rest)
-    return -lower * powers(order, log_rest) - np.exp(order * log_rest) * _series(order, upper, lower, z)
+    ratio = t / (alpha + age)
+    shape, one, other, ratio = np.broadcast_arrays(r + x, a, b + x + at_once, ratio)
+    order, lower, log_rest = one - 1, one + other - 1, -np.log1p(ratio)
+    with np.errstate(all="ignore"):  # a sum that overflows is replaced
+        series, largest = _series(order, lower - shape, lower, -np.expm1(log_rest))
+        whole, rest = -lower * powers(order, log_rest), np.exp(order * log_rest)
+        found = np.where(ratio > 0, whole - rest * series, 0.0)
+        lost = (ratio > 0) & ~(np.abs(whole) + rest * largest < _LOSS * np.abs(found))
+    if lost.any():
+        found[lost] = _mean_growth(*(each[lost] for each in (one, other, shape, ratio)))
+    return found
+
+
+def _mean_growth(a: "Floats", b: "Floats", shape: "Floats", ratio: "Floats") -> "Floats":
+    """Mean of (1 - (1 + p × ratio)^-shape) / p over p ~ Beta(a, b): double-exponential quadrature over its log-odds."""
+    total = np.empty(len(a))
+    for place in range(0, len(a), _AT_A_TIME):
+        rows = slice(place, place + _AT_A_TIME)
+        one, other, power, times = (each[rows, None] for each in (a, b, shape, ratio))
+        width = np.minimum(np.sqrt(1 / one + 1 / other), 1.0)
+        left, right = (np.arcsinh(10 + 90 / each / width) for each in (one, other))
+        w = np.linspace(0.0, 1.0, _NODES) * (left + right) - left
+        odds = np.log(one / other) + width * np.sinh(w)
+        log_p, log_q = -np.logaddexp(0, -odds), -np.logaddexp(0, odds)
+        log_y = log_p + np.log(times)
+        log_m = np.log(power) + np.where(log_y < -30, log_y, np.log(np.logaddexp(0, np.maximum(log_y, -30))))
+        gain = np.where(log_m < -30, log_m, np.log(-np.expm1(-np.exp(np.maximum(log_m, -30))))) - log_p
+        weight = one * log_p + other * log_q + np.log(np.cosh(w))
+        weight = np.exp(weight - weight.max(axis=1, keepdims=True))
+        total[rows] = (weight * np.exp(gain)).sum(axis=1) / weight.sum(axis=1)
+    return total
 
 
 def powers(order: "Floats", log_rest: "Floats") -> "Floats":
@@ -114,20 +145,25 @@ def powers(order: "Floats", log_rest: "Floats") -> "Floats":
     return np.where(small, log_rest * (1 + exponent / 2), np.expm1(exponent) / safe)
 
 
-def _series(order: "Floats", upper: "Floats", lower: "Floats", z: "Floats") -> "Floats":
-    """lower × (2F1(order, upper; lower; z) - 1) / order, from its power series; rows that have arrived drop out."""
-    o, u, c, z = (np.ravel(one) for one in np.broadcast_arrays(order, upper, lower, z))
-    total = np.empty(len(z))
+def _series(order: "Floats", upper: "Floats", lower: "Floats", z: "Floats") -> "tuple[Floats, Floats]":
+    """lower × (2F1(order, upper; lower; z) - 1) / order from its power series, and the size of its largest term.
+
+    Rows that have arrived drop out; the size is infinite for those that have not after many terms.
+    """
+    shape = np.shape(z)
+    o, u, c, z = (np.ravel(one) for one in (order, upper, lower, z))
+    total, largest = np.zeros(len(z)), np.full(len(z), np.inf)
     row, part = np.arange(len(z)), u * z
-    term, k = part.copy(), 1
-    while len(row):
+    term, top, k = part.copy(), np.abs(part), 1
+    while len(row) and k < _MOST_TERMS:
         for _ in range(_AT_A_TIME):
             term = term * ((o + k) * (u + k) * z / ((c + k) * (k + 1)))
             part, k = part + term, k + 1
+            top = np.maximum(top, np.abs(term))
         going = np.abs(term) > 1e-17 * np.abs(part)
-        total[row[~going]] = part[~going]
-        row, part, term, o, u, c, z = (one[going] for one in (row, part, term, o, u, c, z))
-    return total
+        total[row[~going]], largest[row[~going]] = part[~going], top[~going]
+        row, part, term, top, o, u, c, z = (one[going] for one in (row, part, term, top, o, u, c, z))
+    return total.reshape(shape), largest.reshape(shape)
 
 
 def discounted(params: "Params", x: "Floats", age: "Floats", rate: float, at_once: int) -> "Floats":
@@ -137,9 +173,9 @@ def discounted(params: "Params", x: "Floats", age: "Floats", rate: float, at_onc
 
 def discount(growing: Callable[[float], "Floats"], rate: float) -> "Floats":
     """Integral of exp(-rate t) over what grows, by the trapezoidal rule on a logarithmic scale of rate × t."""
-    step = 0.125
+    step = 0.25
     total: Floats | float = 0.0
-    for v in np.exp(np.arange(-20.0, 4.0, step)):
+    for v in np.exp(np.arange(-28.0, 4.0, step)):
         total = total + np.exp(-v) * v * step * growing(v / rate)
     return np.asarray(total)
 

@@ -1,6 +1,6 @@
 """What a fitted buying model expects of its customers."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -103,15 +103,37 @@ class BuyingResults(Results):
     def expected_purchases_of_new_customer(self, t: Any) -> Any:
         """Expected repeat purchases of a customer acquired today within `t`, shape of `t`."""
         times = as_times("t", t)
-        zero = np.zeros(times.shape)
-        alive = expit(-self.process.leaving(self._alone(), zero, zero, zero))
-        return np.reshape(self.process.growth(self._alone(), zero, zero, times), times.shape) * alive
+        return new_customer_purchases(self.process, self._alone(), times)
 
     def purchase_probabilities(self, t: float, most: int) -> pd.Series:
         """Chance that a new customer makes 0, 1, ..., `most` repeat purchases within `t`."""
         n = np.arange(most + 1, dtype=float)
         found = self.process.probability(self._alone(), n, float(as_times("t", t)))
         return pd.Series(found, index=pd.Index(n.astype(int), name="purchases"), name="probability")
+
+    def log_likelihood(self, data: Any = None) -> pd.Series:
+        """Log-likelihood of each row of the data; the sum over the fitted customers is `llf`."""
+        histories, covariates = self.customers_of(data)
+        params, columns = covariates.params(self.process, self.coefficients), histories.columns
+        terms = (self.process.count_terms(columns[:1], params), self.process.time_terms(columns, params))
+        found = np.add(*(one.value for one in terms))
+        return pd.Series(found, index=histories.frame.index, name="log_likelihood")
+
+    def customers_of(self, data: Any = None) -> tuple[Histories, Covariates]:
+        """Histories and covariates of `data`, as the predictions take it; without it, of the fit."""
+        if data is None:
+            if self.histories is None:
+                raise ContractError("a fit that was read from a file knows no customers; give them as data=")
+            return self.histories, self.covariates
+        if hasattr(data, "histories"):
+            return data.histories, data.covariates
+        if self.covariates.tables:
+            raise ContractError("this model has covariates; give data as a model of the same kind, which brings them")
+        unit = self.time_unit if isinstance(data, pd.DataFrame) else None
+        histories = read_histories(data, unit)
+        if histories.time_unit != self.time_unit:
+            raise ContractError(f"the model is in {self.time_unit}s, the data in {histories.time_unit}s")
+        return histories, Covariates({})
 
     def simulate(self, T: Any, *, seed: int) -> pd.DataFrame:
         """Draw histories of new customers, each observed for its `T`: ``frequency``, ``recency``, ``T``."""
@@ -121,7 +143,7 @@ class BuyingResults(Results):
 
     def bootstrap(self, n: int, *, seed: int) -> pd.DataFrame:
         """Coefficients refitted to `n` resamples of the customers, one row each; for the intervals of predictions."""
-        histories, covariates = self._customers(None)
+        histories, covariates = self.customers_of()
         rng, weight = np.random.default_rng(seed), histories.weight
         rows = []
         for _ in range(n):
@@ -138,7 +160,7 @@ class BuyingResults(Results):
         An independence sampler: proposals come from a t distribution with five degrees of freedom around the maximum,
         and are accepted in proportion to the likelihood. ``attrs["accepted"]`` is the share of them.
         """
-        whole, center = likelihood(self.process, *self._customers(None)), self.coefficients
+        whole, center = likelihood(self.process, *self.customers_of()), self.coefficients
         rng, root = np.random.default_rng(seed), np.linalg.cholesky(self._covariance())
         shocks = rng.standard_normal((n, len(center))) / np.sqrt(rng.chisquare(5, (n, 1)) / 5)
         proposals = center + shocks @ root.T
@@ -178,7 +200,7 @@ class BuyingResults(Results):
         draws: pd.DataFrame | None,
         top: float = np.inf,
     ) -> Any:
-        histories, covariates = self._customers(data)
+        histories, covariates = self.customers_of(data)
 
         def at(coefficients: "Floats") -> "Floats":
             return estimate(covariates.params(self.process, coefficients), *histories.columns)
@@ -189,23 +211,16 @@ class BuyingResults(Results):
         found = with_interval(at, self.coefficients, self._covariance(), level, given, within=(0.0, top))
         return as_series(found, histories.frame.index, name)
 
-    def _customers(self, data: Any) -> tuple[Histories, Covariates]:
-        if data is None:
-            if self.histories is None:
-                raise ContractError("a fit that was read from a file knows no customers; give them as data=")
-            return self.histories, self.covariates
-        if hasattr(data, "histories"):
-            return data.histories, data.covariates
-        if self.covariates.tables:
-            raise ContractError("this model has covariates; give data as a model of the same kind, which brings them")
-        unit = self.time_unit if isinstance(data, pd.DataFrame) else None
-        histories = read_histories(data, unit)
-        if histories.time_unit != self.time_unit:
-            raise ContractError(f"the model is in {self.time_unit}s, the data in {histories.time_unit}s")
-        return histories, Covariates({})
-
 
 _CHUNK = 16_384
+
+
+def new_customer_purchases(process: Process, params: "Sequence[Floats]", t: "Floats") -> "Floats":
+    """Expected repeat purchases within `t` of customers who have just made their first purchase, shape of `t`."""
+    times = np.ravel(t)
+    zero = np.zeros(len(times))
+    alive = expit(-process.leaving(params, zero, zero, zero))
+    return np.reshape(alive * process.growth(params, zero, zero, times), np.shape(t))
 
 
 def _alive(process: Process, params: "list[Floats]", x: "Floats", recency: "Floats", age: "Floats") -> "Floats":
