@@ -4,8 +4,29 @@ It needs numpy, scipy and pandas only, and knows no data set.
 """
 
 from crmlab.models.base import ConvergenceError
+from crmlab.models.bgbb import BetaGeoBetaBinomial, BetaGeoBetaBinomialResults
 from crmlab.models.buying import BetaGeoNBD, ModifiedBetaGeoNBD, ParetoNBD
+from crmlab.models.nbd import NBD, GoodnessOfFit, NBDResults
 from crmlab.models.predictions import BuyingResults
 from crmlab.models.results import Results
+from crmlab.models.spend import GammaGamma, GammaGammaResults
+from crmlab.models.tenure import BetaDiscreteWeibull, ShiftedBetaGeometric, TenureResults
 
-__all__ = ["BetaGeoNBD", "BuyingResults", "ConvergenceError", "ModifiedBetaGeoNBD", "ParetoNBD", "Results"]
+__all__ = [
+    "NBD",
+    "BetaDiscreteWeibull",
+    "BetaGeoBetaBinomial",
+    "BetaGeoBetaBinomialResults",
+    "BetaGeoNBD",
+    "BuyingResults",
+    "ConvergenceError",
+    "GammaGamma",
+    "GammaGammaResults",
+    "GoodnessOfFit",
+    "ModifiedBetaGeoNBD",
+    "NBDResults",
+    "ParetoNBD",
+    "Results",
+    "ShiftedBetaGeometric",
+    "TenureResults",
+]
