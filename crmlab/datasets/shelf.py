@@ -77,9 +77,9 @@ def _parquet(path: Path, names: Mapping[str, str]) -> pd.DataFrame:
     return table.astype(dict.fromkeys(dates, "datetime64[us]"))
 
 
-def hard_candy(paths: tuple[Path, ...], seed: int | None) -> Readers:
-    """Counts of people by packs bought, typed in from print."""
-    return {"counts": lambda: pd.read_csv(paths[0])}
+def typed_in(paths: tuple[Path, ...], seed: int | None) -> Readers:
+    """A small table typed in from print, named as its file."""
+    return {paths[0].stem: lambda: pd.read_csv(paths[0])}
 
 
 def company(paths: tuple[Path, ...], seed: int | None) -> Readers:
@@ -136,11 +136,16 @@ def _workbook(archive: Path) -> pd.DataFrame:
 
 
 SHELF: Mapping[str, Callable[[tuple[Path, ...], int | None], Readers]] = {
+    "billboards": typed_in,
     "cdnow": cdnow,
     "cdnow_sample": cdnow_sample,
+    "champagne": typed_in,
     "company": company,
     "complete_journey": complete_journey,
+    "contract_cohorts": typed_in,
+    "cruises": typed_in,
     "donations": donations,
-    "hard_candy": hard_candy,
+    "hard_candy": typed_in,
     "online_retail_ii": online_retail_ii,
+    "retention_segments": typed_in,
 }
