@@ -2,12 +2,16 @@
 
 from collections.abc import Callable
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from crmlab.database import CustomerSummary, customer_summary
 from crmlab.datasets import load
 from crmlab.lab.reproduction import published as published_numbers
+from crmlab.models.covariates import Covariates
+from crmlab.models.predictions import BuyingResults
+from crmlab.models.processes import Process
 
 
 @pytest.fixture(scope="session")
@@ -32,3 +36,21 @@ def cdnow(cdnow_log: pd.DataFrame) -> CustomerSummary:
 def history() -> Callable[..., pd.DataFrame]:
     """A frame of single histories: frequency, recency, T."""
     return lambda *rows: pd.DataFrame(rows, columns=["frequency", "recency", "T"])
+
+
+def fitted(process: Process, *params: float, **more: float) -> BuyingResults:
+    """A model as if these parameters had been estimated, with standard errors of a tenth of each."""
+    values = pd.Series(dict(zip(process.parameters, params, strict=True)) | more, dtype=float)
+    covariance = pd.DataFrame(np.diag((0.1 * values) ** 2), values.index, values.index)
+    return BuyingResults(
+        model=process.name,
+        params=values,
+        cov_params=covariance,
+        llf=0.0,
+        customers=1.0,
+        gradient=0.0,
+        time_unit="week",
+        process=process,
+        histories=None,
+        covariates=Covariates({}),
+    )
