@@ -115,7 +115,10 @@ def parse(fields: Any, where: str) -> Scenario:
     try:
         found = TypeAdapter(Scenario).validate_python(fields)
     except ValidationError as error:
-        problems = [f"{'.'.join(map(str, one['loc']))}: {one['msg']}; got {one['input']!r}" for one in error.errors()]
+        problems = [
+            f"{'.'.join(map(str, one['loc'])) or 'all of it'}: {one['msg']}; got {one['input']!r}"
+            for one in error.errors()
+        ]
         raise ContractError(f"{where} cannot be simulated", problems) from None
     unknown = list(_unknown(fields, dataclasses.asdict(found)))
     if unknown:

@@ -83,6 +83,8 @@ def test_named_scenarios_are_valid_and_keep_their_name(name):
 def test_a_file_without_processes_is_refused():
     with pytest.raises(ContractError, match="people: Field required"):
         parse({"name": "x", "title": "x", "facts": "x"}, "x")
+    with pytest.raises(ContractError, match=r"x cannot be simulated\n  - all of it: Input should be a dictionary"):
+        parse(None, "x")
 
 
 def test_a_large_firm_is_not_drawn_into_memory():
