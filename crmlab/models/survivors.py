@@ -82,7 +82,7 @@ def _problems(name: Any, column: "Floats") -> list[str]:
     rules = {
         "is infinite": np.isinf(counts),
         "is negative": counts < 0,
-        "is no whole number (give customers, not shares)": np.isfinite(counts) & (counts % 1 != 0),
+        "is no whole number (give customers, not shares)": counts != np.round(counts),
         "is above the number before": np.append(False, np.diff(counts) > 0),
     }
     found = [
@@ -152,7 +152,9 @@ def stay_terms(data: Sequence["Floats"], params: Sequence["Floats"]) -> Rows:
     if not lost.any():
         return Rows(value, gradient, hessian)
     later = _log_survival(lost_by[lost], params)
-    drop = later.value - value[lost]
+    power = params[2] if len(params) == 3 else 1.0
+    u = renewals[lost] ** power
+    drop = log_staying(params[0], params[1] + u, lost_by[lost] ** power - u)
     drop_1, drop_2 = later.gradient - gradient[:, lost], later.hessian - hessian[:, :, lost]
     slope = -1 / np.expm1(-drop)
     curve = slope / -np.expm1(drop)
