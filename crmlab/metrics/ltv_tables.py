@@ -59,7 +59,7 @@ def margin_multiple(
 
     Examples
     --------
-    >>> [round(100 * margin_multiple(0.8, 0.1, timing=t), 2) for t in ("advance", "renewal", "arrears")]
+    >>> [round(float(100 * margin_multiple(0.8, 0.1, timing=t)), 2) for t in ("advance", "renewal", "arrears")]
     [366.67, 266.67, 333.33]
     """
     one_of("timing", timing, Timing)
