@@ -286,7 +286,8 @@ def check_summary(frame: pd.DataFrame, required: Sequence[str]) -> pd.DataFrame:
     ]
     if problems or frame.empty:
         raise ContractError("this frame is no customer summary (rows counted from 1)", problems or ["it has no rows"])
-    return frame[names].join(values.astype(dict.fromkeys(counts, "int64")))
+    values = values.astype(dict.fromkeys(counts, "int64"))
+    return frame[names].assign(**{name: values[name] for name in numbers})  # no join: an index may repeat
 
 
 _SUMMARY_NUMBERS = (

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from crmlab import contracts
-from crmlab.contracts import FIELDS, check_table, require_columns, suggest
+from crmlab.contracts import FIELDS, check_summary, check_table, require_columns, suggest
 from crmlab.errors import ContractError
 
 
@@ -137,3 +137,10 @@ def test_importing_the_contracts_does_not_load_pandera():
     code = f"import sys, crmlab.contracts, crmlab.datasets; print([m for m in '{heavy}'.split() if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_summary_whose_index_repeats_keeps_its_rows():
+    frame = pd.DataFrame({"frequency": [1, 2, 0], "recency": [3.0, 4.0, 0.0], "T": 9.0}, index=[0, 0, 1])
+    checked = check_summary(frame, ["frequency", "recency", "T"])
+    assert checked["frequency"].tolist() == [1, 2, 0]
+    assert checked.index.tolist() == [0, 0, 1]

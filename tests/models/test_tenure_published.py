@@ -51,10 +51,11 @@ def _high_end(survivors: pd.Series) -> dict[str, float]:
     stays = (model.stays.renewals, model.stays.lost_by)
     lost, asked = survivors.iloc[0] - survivors.iloc[-1], survivors.iloc[:-1].sum()
     theta = lost / asked
+    one, small = ([np.array(both)] * 2 for both in (1.0, 0.01))
     return {
         "high_end_derl_7": model.fit().discounted_residual_lifetime(7, RATE),
-        "high_end_sbg_llf_at_1": model.stays.weight @ stay_terms(stays, np.array([1.0, 1.0])).value,
-        "high_end_sbg_llf_at_001": model.stays.weight @ stay_terms(stays, np.array([0.01, 0.01])).value,
+        "high_end_sbg_llf_at_1": float(model.stays.weight @ stay_terms(stays, one).value),
+        "high_end_sbg_llf_at_001": float(model.stays.weight @ stay_terms(stays, small).value),
         "high_end_geometric_theta": theta,
         "high_end_geometric_llf": lost * np.log(theta) + (asked - lost) * np.log(1 - theta),
     }
