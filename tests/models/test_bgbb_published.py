@@ -7,6 +7,8 @@ import pytest
 from crmlab.datasets import load
 from crmlab.lab.reproduction import published as published_numbers
 from crmlab.models import BetaGeoBetaBinomial
+from crmlab.models.counts import HISTORY
+from crmlab.models.occasions import history_terms
 
 _ROWS = published_numbers()
 _MINE = _ROWS[_ROWS.index.str.startswith("BGB") & (_ROWS["status"] == "printed")]
@@ -77,9 +79,6 @@ def test_the_printed_fit_of_the_cruises_is_on_the_way_to_the_limit():
     assert heights[-1] < limit.llf
 
 
-def _likelihood(model: BetaGeoBetaBinomial, params: np.ndarray) -> float:
-    from crmlab.models.counts import HISTORY
-    from crmlab.models.occasions import history_terms
-
+def _likelihood(model, params):
     data = [model.frame[name].to_numpy(dtype=float) for name in HISTORY]
     return float(model.weight @ history_terms(data, params).value)
