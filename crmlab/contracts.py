@@ -264,6 +264,8 @@ def check_summary(frame: pd.DataFrame, required: Sequence[str]) -> pd.DataFrame:
         With all problems at once: each names its column, how many rows, and the first of them, counted from 1.
     """
     require_columns(frame, required, "a customer summary")
+    if frame.empty:
+        raise ContractError("this frame is no customer summary: it has no rows")
     numbers = [name for name in _SUMMARY_NUMBERS if name in frame.columns]
     values = frame[numbers].apply(pd.to_numeric, errors="coerce")
     rules = {f"{name}: not a finite number": ~np.isfinite(values[name]) for name in numbers}
@@ -284,8 +286,8 @@ def check_summary(frame: pd.DataFrame, required: Sequence[str]) -> pd.DataFrame:
         for rule, broken in rules.items()
         if broken.any()
     ]
-    if problems or frame.empty:
-        raise ContractError("this frame is no customer summary (rows counted from 1)", problems or ["it has no rows"])
+    if problems:
+        raise ContractError("this frame is no customer summary (rows counted from 1)", problems)
     values = values.astype(dict.fromkeys(counts, "int64"))
     return frame[names].assign(**{name: values[name] for name in numbers})  # no join: an index may repeat
 

@@ -6,6 +6,7 @@ It needs numpy, scipy and pandas only, and knows no data set.
 from crmlab.models.base import ConvergenceError
 from crmlab.models.bgbb import BetaGeoBetaBinomial, BetaGeoBetaBinomialResults
 from crmlab.models.buying import BetaGeoNBD, ModifiedBetaGeoNBD, ParetoNBD
+from crmlab.models.loading import load_results
 from crmlab.models.nbd import NBD, GoodnessOfFit, NBDResults
 from crmlab.models.predictions import BuyingResults
 from crmlab.models.results import Results
@@ -29,4 +30,5 @@ __all__ = [
     "Results",
     "ShiftedBetaGeometric",
     "TenureResults",
+    "load_results",
 ]

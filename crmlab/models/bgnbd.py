@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.special import betaln, gammaln, polygamma, psi
+from scipy.special import betaln, expit, gammaln, polygamma, psi
 from scipy.stats import nbinom
 
 from crmlab.models.base import Rows
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _AT_A_TIME = 16  # terms of a series between two looks at which rows have arrived; rows of a quadrature
 _MOST_TERMS = 1_024  # of a series; beyond, quadrature is quicker
 _LOSS = 1e5  # a sum may be this much smaller than its largest term
-_NODES = 1_024
+_DENSITY = 48  # nodes of a quadrature per unit of its scale
 
 
 def gamma_ratio(shape: "Floats", count: "Floats") -> "tuple[Floats, Floats, Floats]":
@@ -125,7 +125,7 @@ def _mean_growth(a: "Floats", b: "Floats", shape: "Floats", ratio: "Floats") -> 
         one, other, power, times = (each[rows, None] for each in (a, b, shape, ratio))
         width = np.minimum(np.sqrt(1 / one + 1 / other), 1.0)
         left, right = (np.arcsinh(10 + 90 / each / width) for each in (one, other))
-        w = np.linspace(0.0, 1.0, _NODES) * (left + right) - left
+        w = np.linspace(0.0, 1.0, int(_DENSITY * (left + right).max())) * (left + right) - left
         odds = np.log(one / other) + width * np.sinh(w)
         log_p, log_q = -np.logaddexp(0, -odds), -np.logaddexp(0, odds)
         log_y = log_p + np.log(times)
@@ -166,18 +166,26 @@ def _series(order: "Floats", upper: "Floats", lower: "Floats", z: "Floats") -> "
     return total.reshape(shape), largest.reshape(shape)
 
 
-def discounted(params: "Params", x: "Floats", age: "Floats", rate: float, at_once: int) -> "Floats":
-    """Purchases still to come of a customer who has not left, discounted continuously at `rate` per unit of time."""
-    return discount(lambda t: growth(params, x, age, t, at_once), rate)
+def discounted(
+    params: "Params", x: "Floats", age: "Floats", rate: float, horizon: float | None, at_once: int
+) -> "Floats":
+    """Purchases to come of a customer who has not left, discounted continuously at `rate` per unit of time."""
+    return discount(lambda t: growth(params, x, age, t, at_once), rate, horizon)
 
 
-def discount(growing: Callable[[float], "Floats"], rate: float) -> "Floats":
-    """Integral of exp(-rate t) over what grows, by the trapezoidal rule on a logarithmic scale of rate × t."""
-    step = 0.25
-    total: Floats | float = 0.0
-    for v in np.exp(np.arange(-28.0, 4.0, step)):
-        total = total + np.exp(-v) * v * step * growing(v / rate)
-    return np.asarray(total)
+def discount(growing: Callable[[float], "Floats"], rate: float, horizon: float | None) -> "Floats":
+    """Present value of what grows as `growing(t)`, up to the horizon or for ever, by double-exponential quadrature."""
+    if horizon is None:
+        times = np.exp(np.arange(-28.0, 4.0, 0.25)) / rate
+        weights, total = np.full(len(times), 0.25), np.zeros(1)
+    else:
+        w = np.arange(-3.2, 3.25, 0.1)
+        share = expit(np.pi * np.sinh(w))
+        times, weights = horizon * share, 0.1 * np.pi * np.cosh(w) * (1 - share)
+        total = np.exp(-rate * horizon) * growing(horizon)
+    for t, weight in zip(times, rate * times * np.exp(-rate * times) * weights, strict=True):
+        total = total + weight * growing(t)
+    return total
 
 
 def purchase_probability(params: "Params", n: "Floats", t: float, at_once: int) -> "Floats":

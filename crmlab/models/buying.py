@@ -1,6 +1,6 @@
 """Models of buying without a contract: who is still a customer, and what they will buy."""
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
@@ -11,9 +11,6 @@ from crmlab.models.covariates import Covariates, likelihood, sample
 from crmlab.models.predictions import BuyingResults
 from crmlab.models.processes import BG, MBG, PARETO, Process
 from crmlab.models.results import natural
-
-if TYPE_CHECKING:
-    pass
 
 #: More rows than twice this are first fitted on so many of them, which leaves a few steps for all rows.
 SAMPLE = 20_000
@@ -32,7 +29,8 @@ class BuyingModel:
         Unit of recency and T; needed for a frame.
     buying, dropout : pandas.DataFrame, optional
         Covariates of the two processes, numeric, one row per row of the summary (by ``customer_id`` where it has one).
-        A positive coefficient means more buying, or earlier leaving.
+        A positive coefficient means more buying, or earlier leaving. Formulas are not read here: make dummies of
+        categories with `pandas.get_dummies`, or take the frame that a formula library makes, without its constant.
 
     Raises
     ------
@@ -114,7 +112,8 @@ def _where(params: pd.Series) -> list[str]:
 
 
 _ADVICE = (
-    "a or s near 0: nobody seems to leave, so the NBD is enough; a large r: all buy alike",
+    "a or s near 0: nobody seems to leave, so the NBD is enough",
+    "a large r: all buy alike; a large s, or a and b: all leave alike",
     "look at the largest frequencies: robots and resellers buy otherwise",
     "try more customers, a longer T or another model",
 )
@@ -151,6 +150,13 @@ class ModifiedBetaGeoNBD(BuyingModel):
     ----------
     Batislam, E. P., Denizel, M. & Filiztekin, A. (2007). Empirical validation and comparison of models for customer
     base analysis. *International Journal of Research in Marketing* 24(3), 201-209.
+
+    Examples
+    --------
+    >>> history = pd.DataFrame({"frequency": [0, 1, 1, 4, 15], "recency": [0.0, 1, 20, 6, 38], "T": [39.0] * 5})
+    >>> results = ModifiedBetaGeoNBD(history.assign(weight=[60, 20, 10, 9, 5]), time_unit="week").fit()
+    >>> results.probability_alive().round(2).tolist()
+    [0.04, 0.01, 0.31, 0.0, 0.9]
     """
 
     process = MBG
@@ -165,6 +171,13 @@ class ParetoNBD(BuyingModel):
     ----------
     Schmittlein, D. C., Morrison, D. G. & Colombo, R. (1987). Counting your customers: who are they and what will they
     do next? *Management Science* 33(1), 1-24.
+
+    Examples
+    --------
+    >>> history = pd.DataFrame({"frequency": [0, 1, 1, 4, 15], "recency": [0.0, 1, 20, 6, 38], "T": [39.0] * 5})
+    >>> results = ParetoNBD(history.assign(weight=[60, 20, 10, 9, 5]), time_unit="week").fit()
+    >>> results.probability_alive().round(2).tolist()
+    [0.03, 0.01, 0.47, 0.0, 0.98]
     """
 
     process = PARETO

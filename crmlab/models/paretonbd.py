@@ -135,13 +135,13 @@ def growth(params: "Params", x: "Floats", age: "Floats", t: "Floats | float") ->
     return -(r + x) * (beta + age) / (alpha + age) * powers(s - 1, -np.log1p(t / (beta + age)))
 
 
-def discounted(params: "Params", x: "Floats", age: "Floats", rate: float) -> "Floats":
-    """Purchases still to come of a customer who has not left, discounted continuously at `rate` per unit of time."""
+def discounted(params: "Params", x: "Floats", age: "Floats", rate: float, horizon: float | None) -> "Floats":
+    """Purchases to come of a customer who has not left, discounted continuously at `rate` per unit of time."""
     r, alpha, s, beta = params
-    ages, place = np.unique(age, return_inverse=True)
     if any(np.ndim(one) for one in params):
-        return discount(lambda t: growth(params, x, age, t), rate)
-    return ((r + x) / (alpha + age)) * (discount(lambda t: _staying(s, beta + ages, t), rate))[place]
+        return discount(lambda t: growth(params, x, age, t), rate, horizon)
+    ages, place = np.unique(age, return_inverse=True)
+    return ((r + x) / (alpha + age)) * (discount(lambda t: _staying(s, beta + ages, t), rate, horizon))[place]
 
 
 def _staying(s: "Floats", later: "Floats", t: float) -> "Floats":

@@ -85,20 +85,31 @@ class BuyingResults(Results):
         annual_discount_rate: float,
         data: Any = None,
         *,
+        horizon: float | None = None,
         level: float | None = None,
         draws: pd.DataFrame | None = None,
     ) -> Any:
         """Discounted expected residual transactions (DERT): all purchases after T, in present value at T.
 
+        Other arguments are those of `expected_purchases`.
+
         Parameters
         ----------
         annual_discount_rate : float
-            Effective rate a year, such as 0.15; it is compounded continuously, at log(1 + rate) a year.
+            Effective rate a year, such as 0.15; it is compounded continuously, at log(1 + rate) a year. Above 0, and 0
+            only with a horizon.
+        horizon : float, optional
+            How far to look ahead, in `time_unit`; without it for ever.
         """
-        if not (np.isfinite(annual_discount_rate) and annual_discount_rate > 0):
-            raise ContractError(f"annual_discount_rate must be positive, such as 0.15; got {annual_discount_rate}")
+        lowest = 0.0 if horizon is not None else np.finfo(float).tiny
+        if not lowest <= annual_discount_rate < np.inf:
+            raise ContractError(
+                f"annual_discount_rate must be above 0, such as 0.15, or 0 with a horizon; got {annual_discount_rate}"
+            )
+        if horizon is not None:
+            horizon = float(as_times("horizon", horizon))
         rate = float(np.log1p(annual_discount_rate)) / PERIODS_PER_YEAR[self.time_unit]
-        return self._predict("dert", partial(_discounted, self.process, rate), data, level, draws)
+        return self._predict("dert", partial(_discounted, self.process, rate, horizon), data, level, draws)
 
     def expected_purchases_of_new_customer(self, t: Any) -> Any:
         """Expected repeat purchases of a customer acquired today within `t`, shape of `t`."""
@@ -126,14 +137,20 @@ class BuyingResults(Results):
                 raise ContractError("a fit that was read from a file knows no customers; give them as data=")
             return self.histories, self.covariates
         if hasattr(data, "histories"):
-            return data.histories, data.covariates
-        if self.covariates.tables:
-            raise ContractError("this model has covariates; give data as a model of the same kind, which brings them")
-        unit = self.time_unit if isinstance(data, pd.DataFrame) else None
-        histories = read_histories(data, unit)
+            histories, covariates = data.histories, data.covariates
+        else:
+            unit = self.time_unit if isinstance(data, pd.DataFrame) else None
+            histories, covariates = read_histories(data, unit), Covariates({})
         if histories.time_unit != self.time_unit:
             raise ContractError(f"the model is in {self.time_unit}s, the data in {histories.time_unit}s")
-        return histories, Covariates({})
+        wanted = [name for name in self.params.index if name not in self.process.parameters]
+        given = [name for name, is_parameter in covariates.names(self.process).items() if not is_parameter]
+        if wanted != given:
+            raise ContractError(
+                f"the fit has the covariates {', '.join(wanted) or 'none'}, the data {', '.join(given) or 'none'}; "
+                "give the data as a model of the same kind with the same covariates"
+            )
+        return histories, covariates
 
     def simulate(self, T: Any, *, seed: int) -> pd.DataFrame:
         """Draw histories of new customers, each observed for its `T`: ``frequency``, ``recency``, ``T``."""
@@ -242,12 +259,18 @@ def _expected(
 
 
 def _discounted(
-    process: Process, rate: float, params: "list[Floats]", x: "Floats", recency: "Floats", age: "Floats"
+    process: Process,
+    rate: float,
+    horizon: float | None,
+    params: "list[Floats]",
+    x: "Floats",
+    recency: "Floats",
+    age: "Floats",
 ) -> "Floats":
     alive = _alive(process, params, x, recency, age)
     if any(np.ndim(one) for one in params):
-        return alive * process.discounted(params, x, age, rate)
-    return alive * _by_distinct(lambda n, ages: process.discounted(params, n, ages, rate), x, age)
+        return alive * process.discounted(params, x, age, rate, horizon)
+    return alive * _by_distinct(lambda n, ages: process.discounted(params, n, ages, rate, horizon), x, age)
 
 
 def _by_distinct(values: "Callable[[Floats, Floats], Floats]", x: "Floats", age: "Floats") -> "Floats":

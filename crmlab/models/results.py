@@ -133,7 +133,7 @@ def read_saved(path: str | Path) -> dict[str, Any]:
         told = json.loads(Path(path).read_text(encoding="utf-8"))
         params = pd.Series(told.pop("params"), dtype=float)
         covariance = pd.DataFrame(told.pop("cov_params"), index=params.index, columns=params.index, dtype=float)
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise ContractError(f"{path} is not a fit written by .save: {error}") from None
     return told | {"params": params, "cov_params": covariance}
 

@@ -131,7 +131,7 @@ def test_discounted_purchases_while_alive_at_25_digits(x, age, bg, mbg):
     """At 15 % a year, continuously; times in weeks."""
     rate, arrays = np.log(1.15) / (365.25 / 7), [np.asarray(value) for value in BG_CDNOW]
     for process, value in ((BG, bg), (MBG, mbg)):
-        found = process.discounted(arrays, np.array([float(x)]), np.array([age]), rate)
+        found = process.discounted(arrays, np.array([float(x)]), np.array([age]), rate, None)
         assert found[0] == pytest.approx(value, rel=1e-8)
 
 
