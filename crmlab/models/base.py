@@ -90,7 +90,7 @@ class Part:
     data: "tuple[Floats, ...]"
     weight: "Floats"
     designs: "tuple[Floats | None, ...]"
-    chunk: int = 16_384
+    chunk: int = 8_192
 
     def at(self, coefficients: "Floats") -> Total:
         """Value and derivatives at log-parameters, each followed by the coefficients of its covariates."""

@@ -100,7 +100,7 @@ def collapsed(columns: Sequence["Floats"], weight: "Floats") -> "tuple[tuple[Flo
     """Histories with equal rows among those without a repeat purchase put together: these differ in T alone."""
     x, recency, age = columns
     none, again = np.flatnonzero(x == 0), np.flatnonzero(x > 0)
-    ages, place = np.unique(age[none], return_inverse=True)
+    place, ages = pd.factorize(age[none], sort=True)
     counts = np.bincount(place, weights=weight[none], minlength=len(ages))
     zero = np.zeros(len(ages))
     data = tuple(np.concatenate([zero, one[again]]) for one in (x, recency))

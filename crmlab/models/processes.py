@@ -55,7 +55,7 @@ def _bg(name: str, at_once: int) -> Process:
         linked={"buying": (("alpha", -1),), "dropout": (("a", 1), ("b", 1))},
         count_terms=partial(bgnbd.count_terms, at_once=at_once),
         time_terms=partial(bgnbd.time_terms, at_once=at_once),
-        chunk=16_384,
+        chunk=8_192,
         leaving=partial(bgnbd.log_odds_of_leaving, at_once=at_once),
         growth=partial(bgnbd.growth, at_once=at_once),
         discounted=partial(bgnbd.discounted, at_once=at_once),
