@@ -111,7 +111,8 @@ def growth(params: "Params", x: "Floats", age: "Floats", t: "Floats | float", at
         series, largest = _series(order, lower - shape, lower, -np.expm1(log_rest))
         whole, rest = -lower * powers(order, log_rest), np.exp(order * log_rest)
         found = np.where(ratio > 0, whole - rest * series, 0.0)
-        lost = (ratio > 0) & ~(np.abs(whole) + rest * largest < _LOSS * np.abs(found))
+        sure = np.isfinite(found) & (np.abs(whole) + rest * largest < _LOSS * np.abs(found))
+    lost = (ratio > 0) & ~sure
     if lost.any():
         found[lost] = _mean_growth(*(each[lost] for each in (one, other, shape, ratio)))
     return found
