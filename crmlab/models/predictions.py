@@ -120,7 +120,8 @@ class BuyingResults(Results):
         """Chance that a new customer makes 0, 1, ..., `most` repeat purchases within `t`."""
         n = np.arange(most + 1, dtype=float)
         found = self.process.probability(self._alone(), n, float(as_times("t", t)))
-        return pd.Series(found, index=pd.Index(n.astype(int), name="purchases"), name="probability")
+        chances = np.minimum(found, 1.0)  # of rounding
+        return pd.Series(chances, index=pd.Index(n.astype(int), name="purchases"), name="probability")
 
     def log_likelihood(self, data: Any = None) -> pd.Series:
         """Log-likelihood of each row of the data; the sum over the fitted customers is `llf`."""
