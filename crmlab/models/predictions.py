@@ -10,12 +10,12 @@ import pandas as pd
 from scipy.special import expit
 
 from crmlab.errors import ContractError
-from crmlab.models.base import maximise
+from crmlab.models.base import Likelihood
 from crmlab.models.counts import Histories, as_times, read_histories
 from crmlab.models.covariates import Covariates, likelihood
-from crmlab.models.intervals import as_series, with_interval
+from crmlab.models.intervals import as_series
 from crmlab.models.processes import Process
-from crmlab.models.results import Results
+from crmlab.models.sampling import Refit, SampledResults
 
 if TYPE_CHECKING:
     from crmlab.models.base import Floats
@@ -23,8 +23,20 @@ if TYPE_CHECKING:
 PERIODS_PER_YEAR = {"day": 365.25, "week": 365.25 / 7, "month": 12.0, "year": 1.0}
 
 
-@dataclass(frozen=True, eq=False, repr=False)
-class BuyingResults(Results):
+@dataclass(frozen=True)
+class _Refit(Refit):
+    """The customers of a buying model."""
+
+    process: Process
+    histories: Histories
+    covariates: Covariates
+
+    def __call__(self, weight: "Floats") -> Likelihood:
+        return likelihood(self.process, replace(self.histories, weight=weight), self.covariates)
+
+
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
+class BuyingResults(SampledResults):
     """A fitted buying model: what its customers are expected to do.
 
     Attributes
@@ -159,51 +171,12 @@ class BuyingResults(Results):
         x, recency = self.process.drawn(self._alone(), ages, np.random.default_rng(seed))
         return pd.DataFrame({"frequency": x.astype("int64"), "recency": recency, "T": ages})
 
-    def bootstrap(self, n: int, *, seed: int) -> pd.DataFrame:
-        """Coefficients refitted to `n` resamples of the customers, one row each; for the intervals of predictions."""
+    def _is_plain(self) -> "Floats":
+        return np.array([name not in self.process.parameters for name in self.params.index])
+
+    def _data(self) -> "tuple[Refit, Floats]":
         histories, covariates = self.customers_of()
-        rng, weight = np.random.default_rng(seed), histories.weight
-        rows = []
-        for _ in range(n):
-            again = rng.multinomial(int(weight.sum()), weight / weight.sum()).astype(float)
-            resample = likelihood(self.process, replace(histories, weight=again), covariates)
-            found = maximise(resample, [self.coefficients])
-            if found.arrived:
-                rows.append(found.coefficients)
-        return pd.DataFrame(rows, columns=self.params.index)
-
-    def posterior(self, n: int, *, seed: int) -> pd.DataFrame:
-        """Coefficients drawn from the posterior under a flat prior on their scale, one row each.
-
-        An independence sampler: proposals come from a t distribution with five degrees of freedom around the maximum,
-        and are accepted in proportion to the likelihood. ``attrs["accepted"]`` is the share of them.
-        """
-        whole, center = likelihood(self.process, *self.customers_of()), self.coefficients
-        rng, root = np.random.default_rng(seed), np.linalg.cholesky(self._covariance())
-        shocks = rng.standard_normal((n, len(center))) / np.sqrt(rng.chisquare(5, (n, 1)) / 5)
-        proposals = center + shocks @ root.T
-        heights = np.array([whole.at(one).value for one in proposals])
-        weights = heights + 0.5 * (5 + len(center)) * np.log1p((shocks**2).sum(axis=1) / 5)
-        kept = np.zeros(n, dtype=int)
-        for place in range(1, n):
-            better = np.log(rng.random()) < weights[place] - weights[kept[place - 1]]
-            kept[place] = place if better else kept[place - 1]
-        found = pd.DataFrame(proposals[kept], columns=self.params.index)
-        found.attrs["accepted"] = float((np.diff(kept) != 0).mean())
-        return found
-
-    @property
-    def coefficients(self) -> "Floats":
-        """Logarithms of the parameters, and the coefficients of covariates."""
-        values = self.params.to_numpy(dtype=float)
-        return np.where(self._logs(), np.log(np.where(self._logs(), values, 1.0)), values)
-
-    def _logs(self) -> "Floats":
-        return np.array([name in self.process.parameters for name in self.params.index])
-
-    def _covariance(self) -> "Floats":
-        slope = np.where(self._logs(), self.params.to_numpy(dtype=float), 1.0)
-        return self.cov_params.to_numpy() / np.outer(slope, slope)
+        return _Refit(self.process, histories, covariates), histories.weight
 
     def _alone(self) -> "list[Floats]":
         """The parameters of a customer whose covariates are all zero."""
@@ -223,11 +196,7 @@ class BuyingResults(Results):
         def at(coefficients: "Floats") -> "Floats":
             return estimate(covariates.params(self.process, coefficients), *histories.columns)
 
-        if level is None:
-            return as_series(at(self.coefficients), histories.frame.index, name)
-        given = None if draws is None else draws.to_numpy()
-        found = with_interval(at, self.coefficients, self._covariance(), level, given, within=(0.0, top))
-        return as_series(found, histories.frame.index, name)
+        return as_series(self._predicted(at, level, draws, top), histories.frame.index, name)
 
 
 _CHUNK = 16_384

@@ -79,16 +79,20 @@ class SampledResults(Results):
 
     @property
     def coefficients(self) -> "Floats":
-        """Logarithms of the parameters; of a share, its log-odds."""
-        shares, values = self._is_share(), self.params.to_numpy(dtype=float)
-        return np.where(shares, logit(np.where(shares, values, 0.5)), np.log(values))
+        """Logarithms of the parameters; of a share, its log-odds; coefficients of covariates as they are."""
+        share, plain, values = self._is_share(), self._is_plain(), self.params.to_numpy(dtype=float)
+        logs = np.log(np.where(share | plain, 1.0, values))
+        return np.select([share, plain], [logit(np.where(share, values, 0.5)), values], logs)
 
     def _is_share(self) -> "Floats":
         return np.array([name in self.shares for name in self.params.index])
 
+    def _is_plain(self) -> "Floats":
+        return np.zeros(len(self.params), dtype=bool)
+
     def _covariance(self) -> "Floats":
         values = self.params.to_numpy(dtype=float)
-        slope = np.where(self._is_share(), values * (1 - values), values)
+        slope = np.select([self._is_share(), self._is_plain()], [values * (1 - values), np.ones(len(values))], values)
         return self.cov_params.to_numpy() / np.outer(slope, slope)
 
     def _predicted(
