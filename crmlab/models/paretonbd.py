@@ -1,8 +1,8 @@
 """Pareto/NBD: buying at an own constant rate, leaving at an own constant rate.
 
 What the customer may have done between the last purchase and the end of observation is an integral over the time of
-leaving. It is evaluated by Gauss-Legendre quadrature on a logarithmic time scale, which is accurate to nine digits for any
-parameters and gives all derivatives with it; the hypergeometric functions of the closed form do neither.
+leaving. It is evaluated by Gauss-Legendre quadrature on a logarithmic time scale, which is accurate to about nine
+digits for any parameters and gives all derivatives with it; the hypergeometric functions of the closed form do neither.
 
 References
 ----------
