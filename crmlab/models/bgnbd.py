@@ -12,8 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.special import betaln, expit, gammaln, polygamma, psi
-from scipy.stats import nbinom
+from scipy.special import betainc, betaln, expit, gammaln, polygamma, psi
 
 from crmlab.models.base import Rows
 
@@ -192,10 +191,19 @@ def discount(growing: Callable[[float], "Floats"], rate: float, horizon: float |
 def purchase_probability(params: "Params", n: "Floats", t: float, at_once: int) -> "Floats":
     """Chance that a new customer makes n repeat purchases in time `t`: Fader, Hardie & Lee (2005), eq. 8."""
     r, alpha, a, b = params
-    p = alpha / (alpha + t)
-    stays = np.exp(betaln(a, b + n + at_once) - betaln(a, b)) * nbinom.pmf(n, r, p)
-    leaves = np.exp(betaln(a + 1, np.maximum(b + n + at_once - 1, 1e-300)) - betaln(a, b)) * nbinom.sf(n - 1, r, p)
+    at_least = np.where(n > 0, betainc(np.maximum(n, 1), r, t / (alpha + t)), 1.0)
+    exactly = np.exp(log_counts(r, alpha, n, np.asarray(t, dtype=float)))
+    stays = np.exp(betaln(a, b + n + at_once) - betaln(a, b)) * exactly
+    leaves = np.exp(betaln(a + 1, np.maximum(b + n + at_once - 1, 1e-300)) - betaln(a, b)) * at_least
     return stays + np.where((n > 0) | bool(at_once), leaves, 0.0)
+
+
+def log_counts(r: "Floats", alpha: "Floats", n: "Floats", y: "Floats") -> "Floats":
+    """Log-probability of n purchases in time y by the NBD."""
+    fixed = gammaln(r + n) - gammaln(r) - gammaln(n + 1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        grown = np.where(n > 0, n * np.log(y / (alpha + y)), 0.0)
+    return fixed - r * np.log1p(y / alpha) + grown
 
 
 def drawn(params: "Params", age: "Floats", rng: np.random.Generator, at_once: int) -> "tuple[Floats, Floats]":

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 import pandas as pd
-from scipy.stats import chi2
+from scipy.special import chdtrc
 
 from crmlab.contracts import one_of, require_columns
 from crmlab.errors import ContractError
@@ -86,7 +86,7 @@ def frequency_fit(result: BuyingResults, *, top: int = 7) -> FrequencyFit:
     statistic, df = float(((actual - expected) ** 2 / expected).sum()), top - len(result.params)
     index = pd.Index([*map(str, range(top)), f"{top}+"], name="purchases")
     table = pd.DataFrame({"actual": actual, "expected": expected}, index=index)
-    return FrequencyFit(table, statistic, df, float(chi2.sf(statistic, df)) if df > 0 else np.nan, result.time_unit)
+    return FrequencyFit(table, statistic, df, float(chdtrc(df, statistic)) if df > 0 else np.nan, result.time_unit)
 
 
 def by_frequency(result: BuyingResults, actual: Any, t: float, *, top: int = 7) -> pd.DataFrame:

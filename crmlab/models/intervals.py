@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from crmlab.models.results import check_level
 
@@ -44,7 +44,7 @@ def with_interval(
     if draws is not None:
         low, high = np.quantile([estimate(one) for one in draws], [tail, 1 - tail], axis=0)
     else:
-        reach = norm.isf(tail) * _standard_errors(estimate, coefficients, covariance)
+        reach = -ndtri(tail) * _standard_errors(estimate, coefficients, covariance)
         low, high = found - reach, found + reach
     return {"estimate": found, "low": np.clip(low, *within), "high": np.clip(high, *within)}
 

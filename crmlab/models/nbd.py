@@ -13,12 +13,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pandas as pd
-from scipy.special import gammaln
-from scipy.stats import chi2, nbinom
+from scipy.special import betainc, chdtrc, gammaln
 
 from crmlab.errors import ContractError
 from crmlab.models.base import ConvergenceError, Likelihood, Part, Rows, maximise
-from crmlab.models.bgnbd import gamma_ratio
+from crmlab.models.bgnbd import gamma_ratio, log_counts
 from crmlab.models.counts import as_times
 from crmlab.models.sampling import Refit, SampledResults, as_parameters, as_share, left_at
 
@@ -205,8 +204,8 @@ def _nbd(x: "Floats", r: "Floats", alpha: "Floats") -> Rows:
 def _tail(k: float, r: "Floats", alpha: "Floats") -> Rows:
     rows = _nbd(np.arange(k), r, alpha)
     chance = np.exp(rows.value)
-    log = nbinom.logsf(k - 1, r, alpha / (alpha + 1))
-    tail = np.exp(log)
+    tail = betainc(k, r, 1 / (alpha + 1))
+    log = np.log(tail)
     gradient = -(chance * rows.gradient).sum(axis=1) / tail
     products = rows.gradient[:, None] * rows.gradient
     hessian = -(chance * (rows.hessian + products)).sum(axis=2) / tail - gradient[:, None] * gradient
@@ -298,13 +297,14 @@ class NBDResults(SampledResults):
         """
         if not 0 < share <= 1:
             raise ContractError(f"share must be above 0 and at most 1, got {share}")
+        from scipy.stats import nbinom  # slow to load, and needed for its quantiles alone
+
         r, alpha, pi = _split(self.coefficients)
         span = self._span(t)
         p = alpha / (alpha + span)
         top = share * (1 - nbinom.pmf(0, r, p)) if buyers else min(share / (1 - pi), 1.0)
-        last = nbinom.isf(
-            top, r, p
-        )  # all who buy more often belong to the heaviest, and some of those who buy as often
+        # all who buy more often than `last` belong to the heaviest, and some of those who buy as often
+        last = nbinom.isf(top, r, p)
         more = nbinom.sf(last - 1, r + 1, p) * r * span / alpha  # the purchases of those above
         return float(min((more + (top - nbinom.sf(last, r, p)) * last) / (r * span / alpha), 1.0))
 
@@ -358,7 +358,7 @@ class NBDResults(SampledResults):
         table.index = pd.Index([*map(str, range(last)), f"{last}+"], name="purchases")
         table["contribution"] = (table["observed"] - expected) ** 2 / expected
         statistic, df = float(table["contribution"].sum()), last - len(self.params)
-        return GoodnessOfFit(table, statistic, df, float(chi2.sf(statistic, df)) if df > 0 else np.nan)
+        return GoodnessOfFit(table, statistic, df, float(chdtrc(df, statistic)) if df > 0 else np.nan)
 
     def simulate(self, people: int, t: float | None = None, *, seed: int) -> pd.Series:
         """Draw the purchases of so many people in a period of length `t`."""
@@ -383,7 +383,7 @@ def _split(coefficients: "Floats") -> "tuple[float, float, float]":
 
 def _probabilities(coefficients: "Floats", x: "Floats", span: float) -> "Floats":
     r, alpha, pi = _split(coefficients)
-    return (1 - pi) * nbinom.pmf(x, r, alpha / (alpha + span)) + pi * (x == 0)
+    return (1 - pi) * np.exp(log_counts(np.asarray(r), np.asarray(alpha), x, np.asarray(span))) + pi * (x == 0)
 
 
 def _next(coefficients: "Floats", x: "Floats", exposure: float, span: float) -> "Floats":

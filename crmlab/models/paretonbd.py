@@ -16,10 +16,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.polynomial.legendre import leggauss
-from scipy.special import gammaln
 
 from crmlab.models.base import Rows
-from crmlab.models.bgnbd import discount, gamma_ratio, powers
+from crmlab.models.bgnbd import discount, gamma_ratio, log_counts, powers
 
 if TYPE_CHECKING:
     from crmlab.models.base import Floats
@@ -156,16 +155,8 @@ def purchase_probability(params: "Params", n: "Floats", t: "Floats | float") -> 
     y = beta * np.expm1(nodes * reach)
     with np.errstate(divide="ignore"):
         log_weights = weights + np.log(reach) + np.log(s) - s * np.log1p(y / beta)
-    leaves = np.exp(log_weights + _log_counts(r, alpha, n, y)).sum(axis=0)
-    return leaves + np.exp(-s * reach + _log_counts(r, alpha, n, np.asarray(t)))
-
-
-def _log_counts(r: "Floats", alpha: "Floats", n: "Floats", y: "Floats") -> "Floats":
-    """Log-probability of n purchases in time y by the NBD."""
-    fixed = gammaln(r + n) - gammaln(r) - gammaln(n + 1)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        grown = np.where(n > 0, n * np.log(y / (alpha + y)), 0.0)
-    return fixed - r * np.log1p(y / alpha) + grown
+    leaves = np.exp(log_weights + log_counts(r, alpha, n, y)).sum(axis=0)
+    return leaves + np.exp(-s * reach + log_counts(r, alpha, n, np.asarray(t)))
 
 
 def drawn(params: "Params", age: "Floats", rng: np.random.Generator) -> "tuple[Floats, Floats]":

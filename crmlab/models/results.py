@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from scipy.stats import chi2, norm
+from scipy.special import chdtrc, ndtri
 
 from crmlab.errors import ContractError
 
@@ -74,7 +74,7 @@ class Results:
         pandas.DataFrame
             Columns ``low`` and ``high``.
         """
-        reach = norm.ppf(0.5 + check_level(level) / 2) * self.bse
+        reach = ndtri(0.5 + check_level(level) / 2) * self.bse
         return pd.DataFrame({"low": self.params - reach, "high": self.params + reach})
 
     def likelihood_ratio(self, smaller: "Results") -> pd.Series:
@@ -97,7 +97,7 @@ class Results:
             ]
             raise ContractError(f"{told[0]} is not nested in {told[1]}; fit both to the same customers")
         statistic = 2 * (self.llf - smaller.llf)
-        return pd.Series({"statistic": statistic, "df": df, "p_value": chi2.sf(statistic, df)})
+        return pd.Series({"statistic": statistic, "df": df, "p_value": float(chdtrc(df, statistic))})
 
     def summary(self) -> str:
         """The fit as text."""

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from scipy.special import gammaln, polygamma, psi
-from scipy.stats import norm
+from scipy.special import gammaln, ndtri, polygamma, psi
 
 from crmlab.contracts import check_summary
 from crmlab.errors import ContractError
@@ -274,7 +273,7 @@ class GammaGammaResults(SampledResults):
         if spread == 0 or self.customers <= 3:
             raise ContractError("a correlation needs more than three customers who differ in frequency and in spend")
         found = float(np.clip((weights @ (x * mean)) / spread, -1, 1))
-        reach = norm.ppf(0.5 + check_level(level) / 2) / np.sqrt(self.customers - 3)
+        reach = ndtri(0.5 + check_level(level) / 2) / np.sqrt(self.customers - 3)
         middle = np.arctanh(found) if abs(found) < 1 else np.sign(found) * np.inf
         return Interval(found, float(np.tanh(middle - reach)), float(np.tanh(middle + reach)), level)
 
