@@ -7,7 +7,7 @@ pandera itself is loaded only when a schema is asked for.
 
 import datetime as dt
 import difflib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from types import MappingProxyType
@@ -281,15 +281,26 @@ def check_summary(frame: pd.DataFrame, required: Sequence[str]) -> pd.DataFrame:
     names = [name for name in ("customer_id",) if name in frame.columns]
     rules |= {f"{name}: missing": frame[name].isna() for name in names}
     rules |= {f"{name}: the same customer twice": frame[name].duplicated() for name in names}
-    problems = [
-        f"{rule} in {int(broken.sum()):,} rows (first: {', '.join(map(str, np.flatnonzero(broken)[:3] + 1))})"
-        for rule, broken in rules.items()
-        if broken.any()
-    ]
+    problems = broken_rules(rules)
     if problems:
         raise ContractError("this frame is no customer summary (rows counted from 1)", problems)
     values = values.astype(dict.fromkeys(counts, "int64"))
     return frame[names].assign(**{name: values[name] for name in numbers})  # no join: an index may repeat
+
+
+def broken_rules(rules: Mapping[str, Any]) -> list[str]:
+    """For every rule that is broken, by how many rows, and the first of them, counted from 1.
+
+    Examples
+    --------
+    >>> broken_rules({"T: negative": pd.Series([False, True, True]), "T: missing": pd.Series([False, False, False])})
+    ['T: negative in 2 rows (first: 2, 3)']
+    """
+    return [
+        f"{rule} in {int(broken.sum()):,} rows (first: {', '.join(map(str, np.flatnonzero(broken)[:3] + 1))})"
+        for rule, broken in rules.items()
+        if broken.any()
+    ]
 
 
 _SUMMARY_NUMBERS = (

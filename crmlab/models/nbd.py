@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import betainc, chdtrc, gammaln
 
+from crmlab.contracts import broken_rules
 from crmlab.errors import ContractError
 from crmlab.models.base import ConvergenceError, Likelihood, Part, Rows, maximise
 from crmlab.models.bgnbd import gamma_ratio, log_counts
@@ -132,11 +133,7 @@ def read_counts(counts: pd.Series | pd.DataFrame) -> pd.Series:
         "number of purchases: there twice": pd.Series(x).duplicated().to_numpy(),
         "people: not a number, 0 or more": ~(np.isfinite(people) & (people >= 0)),
     }
-    problems = [
-        f"{rule} in {int(broken.sum()):,} rows (first: {', '.join(map(str, np.flatnonzero(broken)[:3] + 1))})"
-        for rule, broken in rules.items()
-        if broken.any()
-    ]
+    problems = broken_rules(rules)
     if not problems and not people.sum() > 0:
         problems = ["there are no people"]
     if problems:

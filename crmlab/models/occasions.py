@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from crmlab.contracts import check_summary
+from crmlab.contracts import broken_rules, check_summary
 from crmlab.errors import ContractError
 from crmlab.models.base import Likelihood, Part, Rows
 from crmlab.models.counts import HISTORY
@@ -26,11 +26,7 @@ def read_occasions(counts: pd.DataFrame) -> "tuple[pd.DataFrame, Floats]":
         "T: not a whole number of occasions": frame["T"] % 1 > 0,
         "frequency: larger than recency, with one purchase an occasion": frame["frequency"] > frame["recency"],
     }
-    problems = [
-        f"{rule} in {int(broken.sum()):,} rows (first: {', '.join(map(str, np.flatnonzero(broken)[:3] + 1))})"
-        for rule, broken in rules.items()
-        if broken.any()
-    ]
+    problems = broken_rules(rules)
     if problems:
         raise ContractError("these are no histories of occasions (rows counted from 1)", problems)
     weight = frame["weight"].to_numpy(dtype=float) if "weight" in frame else np.ones(len(frame))

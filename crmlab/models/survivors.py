@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import polygamma, psi
 
-from crmlab.contracts import require_columns
+from crmlab.contracts import broken_rules, require_columns
 from crmlab.errors import ContractError
 from crmlab.models.base import Rows
 from crmlab.models.survival import log_staying
@@ -113,11 +113,7 @@ def from_tenures(tenures: pd.DataFrame) -> Stays:
         "churned without a renewal due (tenure 0)": (churned == 1) & (tenure == 0),
         "weight: not above 0": ~(np.isfinite(weight) & (weight > 0)),
     }
-    problems = [
-        f"{rule} in {int(broken.sum()):,} rows (first: {', '.join(map(str, np.flatnonzero(broken)[:3] + 1))})"
-        for rule, broken in rules.items()
-        if broken.any()
-    ]
+    problems = broken_rules(rules)
     if problems or not len(tenure):
         raise ContractError("this frame is no table of tenures (rows counted from 1)", problems or ["it has no rows"])
     left = churned == 1

@@ -86,7 +86,6 @@ class Desk:
 DAY, WEEKDAYS = 28, ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 HALF_HOURS = tuple(f"{hour:02d}:{minute:02d}" for hour in range(8, 22) for minute in (0, 30))
 CHANNELS: tuple[Literal["phone", "email", "chat"], ...] = ("phone", "email", "chat")
-WRITTEN = CHANNELS[1:]
 KEPT_WEEKS, PROMPT, MOST_TICKETS = 8, 20 / 60, 10_000
 
 
