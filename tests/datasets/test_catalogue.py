@@ -51,7 +51,7 @@ def test_describe_prints_what_matters():
 
 def test_an_unknown_name_gets_a_suggestion():
     with pytest.raises(
-        DataUnavailableError, match=r"no data set 'cdnov' \(did you mean 'cdnow'\?\); choose one of billboards,"
+        DataUnavailableError, match=r"no data set 'cdnov' \(did you mean 'cdnow'\?\); choose one of bank_calls,"
     ):
         data.load("cdnov")
 

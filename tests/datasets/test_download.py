@@ -157,8 +157,13 @@ def workbook() -> bytes:
 
 
 def online_retail(server):
-    card = read_card("online_retail_ii")
-    file = dataclasses.replace(card.files[0], url=f"{server}/retail.zip")
+    return served("online_retail_ii", f"{server}/retail.zip")
+
+
+def served(name, url):
+    """A data set of the catalogue, its file fetched from here."""
+    card = read_card(name)
+    file = dataclasses.replace(card.files[0], url=url)
     return catalogue.open_card(dataclasses.replace(card, files=(file,)))
 
 
@@ -202,3 +207,32 @@ def test_online_retail_refuses_an_archive_without_a_workbook(server, files):
     files["/retail.zip"] = archive.getvalue()
     with pytest.raises(DataUnavailableError, match="is not the expected archive"):
         _ = online_retail(server).transactions
+
+
+def test_hillstrom_from_download_to_table(server, files):
+    files["/hillstrom.csv"] = (
+        b"recency,history_segment,history,mens,womens,zip_code,newbie,channel,segment,visit,conversion,spend\n"
+        b"10,2) $100 - $200,142.44,1,0,Surburban,0,Phone,Womens E-Mail,0,0,0\n"
+    )
+    test = served("hillstrom", f"{server}/hillstrom.csv")
+    assert list(test["customers"].columns) == [column.name for column in test.card.tables[0].columns]
+    assert test["customers"].loc[0, ["history", "segment", "visit"]].tolist() == [142.44, "Womens E-Mail", 0]
+
+
+def test_donation_match_from_download_to_table(server, files):
+    names = [column.name for column in read_card("donation_match").tables[0].columns]
+    donors = pd.DataFrame({name: [0.0, 1.0] for name in [*names, "perbush"]})
+    donors["ratio"] = pd.Categorical(["Control", "1"])
+    stata = io.BytesIO()
+    donors.to_stata(stata, write_index=False)
+    files["/donors.dta"] = stata.getvalue()
+    test = served("donation_match", f"{server}/donors.dta")
+    assert list(test["donors"].columns) == names
+    assert test["donors"]["ratio"].tolist() == ["Control", "1"]
+
+
+@pytest.mark.parametrize(("name", "table"), [("hillstrom", "customers"), ("donation_match", "donors")])
+def test_a_page_in_place_of_a_table_is_refused(server, files, name, table):
+    files["/page"] = b"<html><body>This page has moved.</body></html>"
+    with pytest.raises(DataUnavailableError, match=r"is not the expected file \(.*\); delete it and load again"):
+        _ = served(name, f"{server}/page")[table]
