@@ -140,6 +140,29 @@ def voter_mailing(paths: tuple[Path, ...], seed: int | None) -> Readers:
     return {"voters": voters}
 
 
+def tv_churn(paths: tuple[Path, ...], seed: int | None) -> Readers:
+    """Subscribers, who left, and the cost of each right or wrong decision about each of them."""
+    costs = {"C_FP": "false_positive", "C_FN": "false_negative", "C_TP": "true_positive", "C_TN": "true_negative"}
+
+    def customers() -> pd.DataFrame:
+        raw = pd.read_csv(paths[0]).rename(columns={short: f"cost_{word}" for short, word in costs.items()})
+        first = {"customer_id": raw.pop("id"), "response": raw.pop("target").astype("int64")}
+        return pd.DataFrame(first).join(raw)
+
+    return {"customers": customers}
+
+
+def telco_churn(paths: tuple[Path, ...], seed: int | None) -> Readers:
+    """Invented customers of a telephone company; who left comes as Yes or No."""
+
+    def customers() -> pd.DataFrame:
+        raw = _pickled(paths[0])
+        first = {"customer_id": raw.pop("rownames"), "response": (raw.pop("churn") == "Yes").astype("int64")}
+        return pd.DataFrame(first).join(raw.astype(dict.fromkeys(raw.select_dtypes("object"), "str")))
+
+    return {"customers": customers}
+
+
 def hillstrom(paths: tuple[Path, ...], seed: int | None) -> Readers:
     """Customers of the e-mail test, as published."""
     return {"customers": lambda: _described("hillstrom", paths[0], pd.read_csv)}
@@ -232,5 +255,7 @@ SHELF: Mapping[str, Callable[[tuple[Path, ...], int | None], Readers]] = {
     "hillstrom_arms": typed_in,
     "online_retail_ii": online_retail_ii,
     "retention_segments": typed_in,
+    "telco_churn": telco_churn,
+    "tv_churn": tv_churn,
     "voter_mailing": voter_mailing,
 }
