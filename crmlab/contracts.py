@@ -303,6 +303,38 @@ def broken_rules(rules: Mapping[str, Any]) -> list[str]:
     ]
 
 
+def aligned(what: str, **columns: Any) -> pd.DataFrame:
+    """Columns of numbers about the same customers as one table of floats, with the index of those that have one.
+
+    Raises
+    ------
+    ContractError
+        If there is no row, lengths or indices differ, or a value is not a finite number.
+
+    Examples
+    --------
+    >>> aligned("a gains curve", score=[0.9, None], response=[1, 0])
+    Traceback (most recent call last):
+    crmlab.errors.ContractError: a gains curve cannot be made of these columns (rows counted from 1)
+      - score: not a finite number in 1 rows (first: 2)
+    """
+    series = {name: pd.Series(one) for name, one in columns.items()}
+    labelled = [name for name, one in columns.items() if isinstance(one, pd.Series)]
+    lengths = ", ".join(f"{name} {len(one):,}" for name, one in series.items())
+    if len({len(one) for one in series.values()}) > 1:
+        raise ContractError(f"{what} needs columns of the same length, got {lengths}")
+    if any(not series[name].index.equals(series[labelled[0]].index) for name in labelled[1:]):
+        raise ContractError(f"{what} needs the same index on {' and '.join(labelled)}: take them from one table")
+    numbers = {
+        name: pd.to_numeric(one, errors="coerce").to_numpy("float64", na_value=np.nan) for name, one in series.items()
+    }
+    table = pd.DataFrame(numbers, index=series[labelled[0]].index if labelled else None)
+    problems = broken_rules({f"{name}: not a finite number": ~np.isfinite(table[name]) for name in table})
+    if table.empty or problems:
+        raise ContractError(f"{what} cannot be made of these columns (rows counted from 1)", problems or ["no row"])
+    return table
+
+
 _SUMMARY_NUMBERS = (
     "frequency",
     "recency",

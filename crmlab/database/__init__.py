@@ -4,7 +4,9 @@
 * `customer_summary` holds the one definition of frequency, recency, T and monetary value; `cohort_table` follows
   acquisition cohorts.
 * `rfm`, `abc_classes`, `kmeans_segments` segment; `segment_stability` and `explained_share` say what it is worth.
-* Figures are in `crmlab.database.plots`.
+* `gains`, `calibration` judge a model of response, `profit_curve`, `value_of_limit` turn it into letters and money, and
+  `roll_out` decides from a test of cells.
+* Figures are in `crmlab.database.plots` and `crmlab.database.response_plots`.
 """
 
 from crmlab.database.clusters import (
@@ -16,7 +18,20 @@ from crmlab.database.clusters import (
 )
 from crmlab.database.cohorts import CohortTable, cohort_table
 from crmlab.database.loading import LoadReport
+from crmlab.database.mailing import (
+    DepthUncertainty,
+    LimitValue,
+    ProfitCurve,
+    break_even_rate,
+    depth_uncertainty,
+    mailing_profit,
+    profit_curve,
+    value_of_limit,
+)
 from crmlab.database.purchases import new_customers
+from crmlab.database.reliability import Calibration, calibration
+from crmlab.database.response import Gains, gains
+from crmlab.database.rollout import RollOut, roll_out
 from crmlab.database.segments import ABC, RFM, abc_classes, rfm
 from crmlab.database.store import CustomerDB
 from crmlab.database.summary import CustomerSummary, customer_summary
@@ -25,19 +40,33 @@ from crmlab.database.views import Customer360
 __all__ = [
     "ABC",
     "RFM",
+    "Calibration",
     "CohortTable",
     "Customer360",
     "CustomerDB",
     "CustomerSummary",
+    "DepthUncertainty",
+    "Gains",
+    "LimitValue",
     "LoadReport",
+    "ProfitCurve",
+    "RollOut",
     "SegmentStability",
     "Segments",
     "abc_classes",
+    "break_even_rate",
+    "calibration",
     "cohort_table",
     "customer_summary",
+    "depth_uncertainty",
     "explained_share",
+    "gains",
     "kmeans_segments",
+    "mailing_profit",
     "new_customers",
+    "profit_curve",
     "rfm",
+    "roll_out",
     "segment_stability",
+    "value_of_limit",
 ]

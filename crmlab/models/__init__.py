@@ -4,6 +4,7 @@ It needs numpy, scipy and pandas only, and knows no data set.
 """
 
 from crmlab.models.base import ConvergenceError
+from crmlab.models.betabinomial import BetaBinomial, BetaBinomialResults
 from crmlab.models.bgbb import BetaGeoBetaBinomial, BetaGeoBetaBinomialResults
 from crmlab.models.buying import BetaGeoNBD, ModifiedBetaGeoNBD, ParetoNBD
 from crmlab.models.loading import load_results
@@ -15,6 +16,8 @@ from crmlab.models.tenure import BetaDiscreteWeibull, ShiftedBetaGeometric, Tenu
 
 __all__ = [
     "NBD",
+    "BetaBinomial",
+    "BetaBinomialResults",
     "BetaDiscreteWeibull",
     "BetaGeoBetaBinomial",
     "BetaGeoBetaBinomialResults",

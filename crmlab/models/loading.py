@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from crmlab.errors import ContractError
+from crmlab.models.betabinomial import BetaBinomialResults
 from crmlab.models.bgbb import BetaGeoBetaBinomialResults
 from crmlab.models.covariates import Covariates
 from crmlab.models.nbd import NBDResults
@@ -20,6 +21,7 @@ _RESULTS: dict[str, type[Results]] = {
     "Gamma-Gamma": GammaGammaResults,
     "NBD": NBDResults,
     "NBD with a zero class": NBDResults,
+    "beta-binomial": BetaBinomialResults,
     "sBG": TenureResults,
 }
 
