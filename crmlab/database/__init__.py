@@ -6,9 +6,21 @@
 * `rfm`, `abc_classes`, `kmeans_segments` segment; `segment_stability` and `explained_share` say what it is worth.
 * `gains`, `calibration` judge a model of response, `profit_curve`, `value_of_limit` turn it into letters and money, and
   `roll_out` decides from a test of cells.
+* `baskets` lays orders out as item sets; `association_rules` and `pairs_within` say what goes together,
+  `next_products` what to offer next, `hit_rates` whether it came true, `basket_trend` how baskets grow.
 * Figures are in `crmlab.database.plots` and `crmlab.database.response_plots`.
 """
 
+from crmlab.database.basket import Baskets, ItemSets, baskets, estimate_itemsets, frequent_itemsets
+from crmlab.database.basket_next import BasketTrend, HitRates, NextProducts, basket_trend, hit_rates, next_products
+from crmlab.database.basket_rules import (
+    PairTable,
+    Rules,
+    association_rules,
+    pairs_within,
+    rule_measures,
+    shuffle_baskets,
+)
 from crmlab.database.clusters import (
     Segments,
     SegmentStability,
@@ -40,6 +52,8 @@ from crmlab.database.views import Customer360
 __all__ = [
     "ABC",
     "RFM",
+    "BasketTrend",
+    "Baskets",
     "Calibration",
     "CohortTable",
     "Customer360",
@@ -47,26 +61,41 @@ __all__ = [
     "CustomerSummary",
     "DepthUncertainty",
     "Gains",
+    "HitRates",
+    "ItemSets",
     "LimitValue",
     "LoadReport",
+    "NextProducts",
+    "PairTable",
     "ProfitCurve",
     "RollOut",
+    "Rules",
     "SegmentStability",
     "Segments",
     "abc_classes",
+    "association_rules",
+    "basket_trend",
+    "baskets",
     "break_even_rate",
     "calibration",
     "cohort_table",
     "customer_summary",
     "depth_uncertainty",
+    "estimate_itemsets",
     "explained_share",
+    "frequent_itemsets",
     "gains",
+    "hit_rates",
     "kmeans_segments",
     "mailing_profit",
     "new_customers",
+    "next_products",
+    "pairs_within",
     "profit_curve",
     "rfm",
     "roll_out",
+    "rule_measures",
     "segment_stability",
+    "shuffle_baskets",
     "value_of_limit",
 ]

@@ -1,0 +1,396 @@
+"""What is bought together: baskets as a sparse matrix, and the sets of items that are frequent in them."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from crmlab.contracts import require_columns
+from crmlab.errors import ContractError
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
+
+PROBES = 400
+"""Random walks by which the number of longer item sets is estimated."""
+_BLOCK = 500
+_ENOUGH = 1e12  # a walk that stands for more sets than this has said what it had to say
+
+
+@dataclass(frozen=True, eq=False)
+class Baskets:
+    """Which items were in which basket; pieces are not counted.
+
+    Attributes
+    ----------
+    matrix : scipy.sparse.csr_array of bool, shape (orders, items)
+        True where the item is in the basket; every stored entry is True, column numbers rise within a row.
+    orders : pandas.Index
+        The basket of each row, sorted.
+    items : pandas.Index
+        The item of each column, sorted.
+    item, basket : str
+        Columns of the table that named them.
+    left_out : mapping of str to int
+        Rows left out, by reason.
+    """
+
+    matrix: "csr_array"
+    orders: pd.Index
+    items: pd.Index
+    item: str
+    basket: str
+    left_out: Mapping[str, int]
+
+    @cached_property
+    def counts(self) -> pd.Series:
+        """Orders that hold each item, indexed by item."""
+        held = np.bincount(self.matrix.indices, minlength=len(self.items))
+        return pd.Series(held, index=self.items, name="orders")
+
+    @cached_property
+    def sizes(self) -> pd.Series:
+        """Different items in each order, indexed by order."""
+        return pd.Series(np.diff(self.matrix.indptr), index=self.orders, name="items")
+
+    def __repr__(self) -> str:
+        cells = len(self.orders) * len(self.items)
+        told = ", ".join(f"{count:,} {why}" for why, count in self.left_out.items() if count) or "nothing"
+        return (
+            f"{len(self.orders):,} orders ({self.basket}) of {len(self.items):,} items ({self.item}), "
+            f"{self.sizes.mean():.2f} different items an order, {self.matrix.nnz / cells:.2%} of the cells filled\n"
+            f"  support   share of these orders that hold all items of a set; an item counts once an order\n"
+            f"  left out  {told}"
+        )
+
+
+def baskets(transactions: pd.DataFrame, *, item: str = "product_id", basket: str = "order_id") -> Baskets:
+    """Lay the lines of orders out as baskets.
+
+    Parameters
+    ----------
+    transactions : pandas.DataFrame
+        One row per line with the columns `item` and `basket`. Lines with a negative ``amount`` (returns) or a
+        ``quantity`` of zero or less are left out where these columns exist, and so are lines without item or basket;
+        how many is told.
+    item : str, default "product_id"
+        Column of what goes together: a product, its category, a department.
+    basket : str, default "order_id"
+        Column of what holds it: an order, or ``"customer_id"`` for everything a customer ever bought.
+
+    Raises
+    ------
+    ContractError
+        If a column is missing, no line is left, there is one item only, or no basket holds two items.
+
+    Examples
+    --------
+    >>> lines = pd.DataFrame({"order_id": [1, 1, 2, 2, 3], "product_id": ["tea", "milk", "tea", "milk", "tea"]})
+    >>> baskets(lines).counts.to_dict()
+    {'milk': 2, 'tea': 3}
+    """
+    from scipy.sparse import coo_array
+
+    if item == basket:
+        raise ContractError(f"item and basket must be two columns; got {item!r} for both")
+    require_columns(transactions, [item, basket], "baskets")
+    unknown = transactions[item].isna()
+    homeless = transactions[basket].isna() & ~unknown
+    reasons = {f"lines without {item}": unknown, f"lines without {basket}": homeless}
+    kept = ~(unknown | homeless)
+    for column, why, gone in (
+        ("amount", "returns (negative amount)", np.less),
+        ("quantity", "no piece", np.less_equal),
+    ):
+        if column in transactions.columns:
+            reasons[f"lines of {why}"] = kept & gone(transactions[column].to_numpy(dtype=float), 0)
+            kept &= ~reasons[f"lines of {why}"]
+    left_out = {why: int(rows.sum()) for why, rows in reasons.items()}
+    rows, orders = pd.factorize(transactions.loc[kept, basket], sort=True)
+    columns, items = pd.factorize(transactions.loc[kept, item], sort=True)
+    matrix = coo_array((np.ones(len(rows), dtype=bool), (rows, columns)), shape=(len(orders), len(items))).tocsr()
+    matrix.sum_duplicates()
+    problems = []
+    if not len(rows):
+        problems.append(f"no line is left of {len(transactions):,}; left out: {left_out}")
+    elif len(items) < 2:
+        problems.append(f"there is one item only ({items[0]!r}); choose a finer column than {item!r}")
+    elif np.diff(matrix.indptr).max() < 2:
+        problems.append(f"no basket holds two different items: is {basket!r} the order, or the number of a line?")
+    if problems:
+        raise ContractError("nothing can go together in this table", problems)
+    return Baskets(matrix, pd.Index(orders), pd.Index(items), item, basket, MappingProxyType(left_out))
+
+
+@dataclass(frozen=True, eq=False)
+class ItemSets:
+    """Sets of items that enough orders hold.
+
+    Attributes
+    ----------
+    table : pandas.DataFrame
+        One row per set: ``itemset`` (tuple of items, sorted), ``length``, ``orders`` and ``support``; short sets first,
+        then the most frequent first.
+    baskets : Baskets
+        Where they were counted.
+    min_support : float
+        Smallest support, as a share of the orders.
+    min_orders : int
+        The same as a number of orders.
+    max_len : int or None
+        Longest set looked for.
+    """
+
+    table: pd.DataFrame
+    baskets: Baskets
+    min_support: float
+    min_orders: int
+    max_len: int | None
+
+    def __repr__(self) -> str:
+        by_length = self.table["length"].value_counts().sort_index()
+        counted = ", ".join(f"{count:,} of {length}" for length, count in by_length.items())
+        return (
+            f"{len(self.table):,} item sets in at least {self.min_orders:,} of {len(self.baskets.orders):,} orders "
+            f"(support {self.min_support:g}); by length: {counted}\n{self.table.head().to_string(index=False)}"
+        )
+
+
+def frequent_itemsets(
+    baskets: Baskets, min_support: float, *, max_len: int | None = 3, limit: int = 100_000, seed: int = 0
+) -> ItemSets:
+    """Find all sets of items with at least this support.
+
+    Single items and pairs are counted by one product of sparse matrices; sets of three and more by the FP-growth of
+    mlxtend, on the items and orders that can still matter. Before that their number is estimated
+    (`estimate_itemsets`), and an explosion is refused instead of mined.
+
+    Parameters
+    ----------
+    baskets : Baskets
+        From `baskets`.
+    min_support : float
+        Share of the orders that must hold the whole set, above 0 and at most 1.
+    max_len : int or None, default 3
+        Longest set; None for any length.
+    limit : int, default 100000
+        Number of sets above which nothing is mined.
+    seed : int, default 0
+        Seed of the estimate; the sets do not depend on it.
+
+    Raises
+    ------
+    ContractError
+        If no item has the support, or more than `limit` sets are expected: the message has their number, and the
+        `max_len` and the `min_support` that would fit.
+
+    References
+    ----------
+    Han, J., Pei, J. & Yin, Y. (2000). Mining frequent patterns without candidate generation. *SIGMOD Record* 29(2),
+    1-12.
+
+    Examples
+    --------
+    >>> lines = pd.DataFrame({"order_id": [1, 1, 2, 2, 3], "product_id": ["tea", "milk", "tea", "milk", "tea"]})
+    >>> frequent_itemsets(baskets(lines), 0.5).table["itemset"].tolist()
+    [('tea',), ('milk',), ('milk', 'tea')]
+    """
+    _check_options(min_support, max_len, limit)
+    search = _Search.of(baskets, min_support)
+    expected = _estimate(search, max_len, seed)["itemsets"].cumsum()
+    if expected.iloc[-1] > limit:
+        raise ContractError(*_too_many(search, expected, max_len, limit, seed))
+    names = baskets.items[search.columns]
+    found = [((name,), 1, count) for name, count in zip(names, search.counts, strict=True)]
+    if max_len != 1:
+        found += [
+            (tuple(sorted((names[i], names[j]))), 2, count)
+            for i, j, count in zip(*search.pairs.T.tolist(), strict=True)
+        ]
+    if (max_len is None or max_len > 2) and expected.iloc[-1] > expected.loc[2]:
+        found += [(tuple(sorted(names[list(s)])), len(s), count) for s, count in _mine(search, max_len)]
+    table = pd.DataFrame(found, columns=["itemset", "length", "orders"])
+    table["support"] = table["orders"] / len(baskets.orders)
+    table = table.sort_values(["length", "orders", "itemset"], ascending=[True, False, True], ignore_index=True)
+    return ItemSets(table, baskets, min_support, search.least, max_len)
+
+
+def estimate_itemsets(
+    baskets: Baskets, min_support: float, *, max_len: int | None = None, seed: int = 0
+) -> pd.DataFrame:
+    """How many item sets have this support, without finding them.
+
+    Single items and pairs are counted. Longer sets are estimated without bias by random walks down the tree of sets: a
+    walk begins at a frequent pair, goes on to a random one of the items that can still be added, and counts what it
+    could have chosen, divided by the chance of its way. Memory does not grow with the number of sets.
+
+    Parameters
+    ----------
+    baskets, min_support, max_len, seed
+        As in `frequent_itemsets`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Indexed by ``length``: ``itemsets``, and the ``standard_error`` of this number (0 where it was counted).
+
+    References
+    ----------
+    Knuth, D. E. (1975). Estimating the efficiency of backtrack programs. *Mathematics of Computation* 29, 121-136.
+
+    Examples
+    --------
+    >>> lines = pd.DataFrame({"order_id": [1, 1, 1, 2, 2, 2], "product_id": ["a", "b", "c"] * 2})
+    >>> estimate_itemsets(baskets(lines), 0.5)["itemsets"].tolist()
+    [3.0, 3.0, 1.0]
+    """
+    _check_options(min_support, max_len, 1)
+    return _estimate(_Search.of(baskets, min_support), max_len, seed)
+
+
+@dataclass(frozen=True, eq=False)
+class _Search:
+    """Frequent items, rarest first (so that walks have few ways to go), and their frequent pairs.
+
+    `columns`, `counts` (k,); `matrix` (orders, k); `pairs` (number, 3): first item, later item, orders.
+    """
+
+    columns: np.ndarray
+    counts: np.ndarray
+    matrix: "csr_array"
+    pairs: np.ndarray
+    least: int
+    share: float
+
+    @classmethod
+    def of(cls, baskets: Baskets, share: float) -> "_Search":
+        counts = baskets.counts.to_numpy()
+        least = max(int(np.ceil(share * len(baskets.orders) - 1e-9)), 1)  # 0.07 * 100 is a little more than 7
+        columns = np.flatnonzero(counts >= least)
+        if not len(columns):
+            most = f"the most frequent, {baskets.items[int(counts.argmax())]!r}, is in {counts.max():,}"
+            raise ContractError(
+                f"no item is in {least:,} of {len(baskets.orders):,} orders (min_support={share:g}): {most}"
+            )
+        columns = columns[np.argsort(counts[columns], kind="stable")]
+        matrix = baskets.matrix[:, columns]
+        pairs = np.concatenate(list(_pairs(matrix, least)))
+        return cls(columns, counts[columns], matrix, pairs, least, share)
+
+    def raised(self, share: float, orders: int) -> "_Search":
+        """The same search with a larger support; the columns stay, only counts decide."""
+        least = int(np.ceil(share * orders - 1e-9))
+        return _Search(self.columns, self.counts, self.matrix, self.pairs[self.pairs[:, 2] >= least], least, share)
+
+
+def _pairs(matrix: "csr_array", least: int) -> Iterator[np.ndarray]:
+    """Pairs of columns that at least this many rows hold, a block of columns at a time."""
+    whole = matrix.astype("int32")
+    for start in range(0, whole.shape[1], _BLOCK):
+        both = (whole[:, start : start + _BLOCK].T @ whole).tocoo()
+        first, later, count = both.row + start, both.col, both.data
+        kept = (first < later) & (count >= least)
+        yield np.column_stack([first[kept], later[kept], count[kept]]).astype("int64")
+
+
+def _estimate(search: _Search, max_len: int | None, seed: int) -> pd.DataFrame:
+    from scipy.sparse import csr_array
+
+    singles, pairs = int((search.counts >= search.least).sum()), search.pairs
+    levels = [(1, float(singles), 0.0), (2, float(len(pairs)), 0.0)][:max_len]
+    if (max_len is None or max_len > 2) and len(pairs) > 2:
+        size = len(search.columns)
+        linked = csr_array((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(size, size))
+        triangles = (linked @ linked.T).multiply(linked).tocsr()  # later items linked to both items of a pair
+        chance = np.asarray(triangles[pairs[:, 0], pairs[:, 1]]).ravel() * pairs[:, 2] ** 2.0  # few walks in vain
+        if chance.any():
+            walks = _walk(search, chance / chance.sum(), max_len, np.random.default_rng(seed))
+            spread = walks.std(axis=0, ddof=1) / np.sqrt(PROBES)
+            levels += [(3 + level, walks[:, level].mean(), spread[level]) for level in range(walks.shape[1])]
+    return pd.DataFrame(levels, columns=["length", "itemsets", "standard_error"]).set_index("length")
+
+
+def _walk(search: _Search, chance: np.ndarray, max_len: int | None, rng: np.random.Generator) -> np.ndarray:
+    """What each walk stands for at length 3, 4, ..., shape (PROBES, lengths)."""
+    holders = search.matrix.tocsc()
+    seen: list[list[float]] = []
+    for start in rng.choice(len(chance), size=PROBES, p=chance):
+        first, last, _ = search.pairs[start]
+        rows = np.intersect1d(_rows(holders, first), _rows(holders, last), assume_unique=True)
+        weight, ways = 1 / chance[start], np.arange(last + 1, len(search.columns))
+        seen.append([])
+        while len(ways) and weight < _ENOUGH and (max_len is None or len(seen[-1]) + 2 < max_len):
+            held = np.bincount(search.matrix[rows].indices, minlength=len(search.columns))
+            ways = ways[held[ways] >= search.least]
+            weight *= len(ways)
+            seen[-1].append(weight)
+            if len(ways):
+                step = rng.integers(len(ways))
+                rows = np.intersect1d(rows, _rows(holders, ways[step]), assume_unique=True)
+                ways = ways[step + 1 :]
+    walks = np.zeros((PROBES, max(map(len, seen))))
+    for row, weights in zip(walks, seen, strict=True):
+        row[: len(weights)] = weights
+    return walks[:, : np.flatnonzero(walks.any(axis=0)).max(initial=-1) + 1]
+
+
+def _rows(holders: "csr_array", column: int) -> np.ndarray:
+    return holders.indices[holders.indptr[column] : holders.indptr[column + 1]]
+
+
+def _mine(search: _Search, max_len: int | None) -> Iterator[tuple[list[int], int]]:
+    """Sets of three and more with their orders, by mlxtend's FP-growth."""
+    from mlxtend.frequent_patterns import fpgrowth
+
+    items = np.unique(search.pairs[:, :2])
+    matrix = search.matrix[:, items]
+    matrix = matrix[np.diff(matrix.indptr) > 2]
+    frame = pd.DataFrame.sparse.from_spmatrix(matrix, columns=range(len(items)))  # type: ignore[attr-defined]
+    # half an order below, because mlxtend compares shares: its rounding then decides nothing
+    found = fpgrowth(frame, min_support=(search.least - 0.5) / len(frame), max_len=max_len)
+    for itemset, support in zip(found["itemsets"], found["support"], strict=True):
+        if len(itemset) > 2:
+            yield items[list(itemset)].tolist(), round(support * len(frame))
+
+
+def _too_many(
+    search: _Search, expected: pd.Series, max_len: int | None, limit: int, seed: int
+) -> tuple[str, list[str]]:
+    """What to say of an explosion, and two ways out."""
+    orders, ways_out = search.matrix.shape[0], []
+    fits = expected[expected <= limit]
+    if len(fits):
+        ways_out.append(f"max_len={fits.index[-1]} would give {_about(fits.iloc[-1])}")
+    share = search.share
+    while (share := share * 1.5) <= 1:
+        number = _estimate(search.raised(share, orders), max_len, seed)["itemsets"].sum()
+        if number <= limit:
+            ways_out.append(f"min_support={share:.3g} would give {_about(number)}")
+            break
+    ways_out.append("a larger limit, if memory (about 0.5 kB a set) and hours allow")
+    length = f"up to length {max_len}" if max_len else "of any length"
+    return (
+        f"{_about(expected.iloc[-1])} {length} are expected at min_support={search.share:g}, more than "
+        f"limit={limit:,}; nothing was mined. Ways out:",
+        ways_out,
+    )
+
+
+def _about(number: float) -> str:
+    return "more than a billion item sets" if number > 1e9 else f"about {number:,.0f} item sets"
+
+
+def _check_options(min_support: float, max_len: int | None, limit: int) -> None:
+    problems = []
+    if not 0 < min_support <= 1:
+        problems.append(f"min_support is a share of the orders, above 0 and at most 1; got {min_support}")
+    if max_len is not None and max_len < 1:
+        problems.append(f"max_len must be 1 or more, or None; got {max_len}")
+    if limit < 1:
+        problems.append(f"limit must be 1 or more; got {limit}")
+    if problems:
+        raise ContractError("item sets cannot be looked for like this", problems)

@@ -1,0 +1,380 @@
+"""What goes together, and whether it would by chance: association rules, expected pairs, shuffled baskets."""
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from crmlab.database.basket import Baskets, ItemSets
+from crmlab.errors import ContractError
+
+_MEASURES = {
+    "support": "P(A and C): share of the orders that hold all items of the rule",
+    "confidence": "P(C | A) = support / P(A)",
+    "association_lift": "P(A and C) / (P(A) P(C)): 1 if A and C are independent",
+    "leverage": "P(A and C) - P(A) P(C)",
+    "conviction": "P(A) P(not C) / P(A and not C): infinite if C never fails",
+    "p_value": "Fisher's exact test, one-sided: chance of so many joint orders if A and C were independent",
+    "q_value": "p_value after Benjamini and Hochberg: the share of false finds among all rules up to this one",
+    "p_bonferroni": "p_value times the number of tests: the chance of a single false find",
+    "test": "number of the test; the two directions of a pair are one test",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Rules:
+    """Association rules "who has A also has C".
+
+    Attributes
+    ----------
+    table : pandas.DataFrame
+        One row per rule: ``antecedent`` (tuple of items, A), ``consequent`` (one item, C), ``orders`` (with both),
+        ``antecedent_orders``, ``consequent_orders`` and the measures of `definitions`; highest association lift first.
+    n_orders : int
+        All orders.
+    tests : int
+        Rules that could have been found among the frequent items: the family for which p-values are corrected.
+    """
+
+    table: pd.DataFrame
+    n_orders: int
+    tests: int
+
+    @property
+    def definitions(self) -> dict[str, str]:
+        """What each measure means, with its formula."""
+        return dict(_MEASURES)
+
+    def __repr__(self) -> str:
+        lines = [
+            f"{len(self.table):,} rules from {self.n_orders:,} orders, p-values corrected for {self.tests:,} tests"
+        ]
+        lines += [f"  {name:<17} {meaning}" for name, meaning in self.definitions.items()]
+        return "\n".join([*lines, self.table.head().to_string(index=False)])
+
+
+def association_rules(itemsets: ItemSets, *, min_confidence: float = 0.0) -> Rules:
+    r"""Association rules of frequent item sets, with measures and significance.
+
+    Every item of a set is once the consequent :math:`C`, the others are the antecedent :math:`A`. With :math:`n`
+    orders and :math:`n_A, n_C, n_{AC}` that hold them, support is :math:`n_{AC}/n`, confidence :math:`n_{AC}/n_A`,
+    association lift :math:`n\,n_{AC}/(n_A n_C)`, leverage :math:`n_{AC}/n - n_A n_C/n^2`, conviction
+    :math:`(1-n_C/n)/(1-n_{AC}/n_A)`. All but confidence and conviction are the same for :math:`A \Rightarrow C` and
+    :math:`C \Rightarrow A`: one test, not two.
+
+    The p-value is :math:`P(X \ge n_{AC})` for :math:`X` hypergeometric. Sets were chosen by their support, so the
+    correction counts every rule that could have been chosen: with :math:`k` frequent items and sets up to length
+    :math:`L`, :math:`\binom{k}{2} + \sum_{l=3}^{L} l\binom{k}{l}` tests; those not seen count as not significant.
+
+    Parameters
+    ----------
+    itemsets : ItemSets
+        From `frequent_itemsets`, with sets of two or more.
+    min_confidence : float, default 0
+        Rules with less are left out of the table, after the correction.
+
+    Raises
+    ------
+    ContractError
+        If there is no set of two or more, or `min_confidence` is no share.
+
+    References
+    ----------
+    Agrawal, R. & Srikant, R. (1994). Fast algorithms for mining association rules. *VLDB*, 487-499.
+    Brin, S., Motwani, R., Ullman, J. D. & Tsur, S. (1997). Dynamic itemset counting and implication rules for market
+    basket data. *SIGMOD*, 255-264. (lift, there called interest, and conviction) Hahsler, M. & Hornik, K. (2007). New
+    probabilistic interest measures for association rules. *Intelligent Data Analysis* 11(5), 437-455. (Fisher's test
+    on rules) Webb, G. I. (2007). Discovering significant patterns. *Machine Learning* 68(1), 1-33. (which tests to
+    count)
+
+    Examples
+    --------
+    >>> from crmlab.database import baskets, frequent_itemsets
+    >>> lines = pd.DataFrame({"order_id": [1, 1, 2, 2, 3, 4], "product_id": "tea milk tea milk tea jam".split()})
+    >>> rules = association_rules(frequent_itemsets(baskets(lines), 0.5)).table
+    >>> rules[["antecedent", "consequent", "support", "confidence", "association_lift"]].round(3).values.tolist()
+    [[('milk',), 'tea', 0.5, 1.0, 1.333], [('tea',), 'milk', 0.5, 0.667, 1.333]]
+    """
+    if not 0 <= min_confidence <= 1:
+        raise ContractError(f"min_confidence must lie between 0 and 1; got {min_confidence}")
+    sets = itemsets.table[itemsets.table["length"] > 1]
+    if sets.empty:
+        raise ContractError(
+            f"no set of two items is in {itemsets.min_orders:,} orders, so there is no rule; lower min_support "
+            f"(now {itemsets.min_support:g}) or raise max_len (now {itemsets.max_len})"
+        )
+    n = len(itemsets.baskets.orders)
+    held = dict(zip(itemsets.table["itemset"], itemsets.table["orders"], strict=True))
+    rows = [
+        (rest, one, orders, held[rest], held[(one,)], test if len(rest) == 1 else (test, place))
+        for test, (itemset, orders) in enumerate(zip(sets["itemset"], sets["orders"], strict=True))
+        for place, one in enumerate(itemset)
+        for rest in [itemset[:place] + itemset[place + 1 :]]
+    ]
+    names = ["antecedent", "consequent", "orders", "antecedent_orders", "consequent_orders", "test"]
+    table = pd.DataFrame(rows, columns=names)
+    table["test"] = pd.factorize(table["test"])[0]
+    size, longest = int((itemsets.table["length"] == 1).sum()), int(sets["length"].max())
+    tests = math.comb(size, 2) + sum(length * math.comb(size, length) for length in range(3, longest + 1))
+    table = table.join(rule_measures(n, table["antecedent_orders"], table["consequent_orders"], table["orders"]))
+    table = table.join(_corrected(table, tests)).drop(columns="test").assign(test=table["test"])
+    table = table[table["confidence"] >= min_confidence]
+    table = table.sort_values(["association_lift", "test", "confidence"], ascending=[False, True, False])
+    return Rules(table.reset_index(drop=True), n, tests)
+
+
+def rule_measures(
+    orders: npt.ArrayLike, antecedent: npt.ArrayLike, consequent: npt.ArrayLike, both: npt.ArrayLike
+) -> pd.DataFrame:
+    """Measures of rules from their counts; formulas as in `association_rules`.
+
+    Parameters
+    ----------
+    orders, antecedent, consequent, both : array_like of int, broadcast to shape (n,)
+        All orders, those with the antecedent, with the consequent, and with both.
+
+    Returns
+    -------
+    pandas.DataFrame, shape (n, 6)
+        ``support``, ``confidence``, ``association_lift``, ``leverage``, ``conviction``, ``p_value``.
+
+    Raises
+    ------
+    ContractError
+        If counts are not whole, or cannot be: more orders with both than with one, an antecedent in no order.
+
+    Examples
+    --------
+    >>> rule_measures(100, 40, 20, 16).round(3).values.tolist()
+    [[0.16, 0.4, 2.0, 0.08, 1.333, 0.0]]
+    """
+    from scipy.stats import hypergeom
+
+    shape = np.broadcast_arrays(
+        *(np.atleast_1d(np.asarray(a, dtype=float)) for a in (orders, antecedent, consequent, both))
+    )
+    n, a, c, ac = shape
+    whole = np.isfinite(n + a + c + ac) & (np.mod([n, a, c, ac], 1) == 0).all(axis=0)
+    bad = ~whole | (np.minimum(a, c) < np.maximum(ac, 1)) | (ac < 0) | (np.maximum(a, c) > n) | (a + c - ac > n)
+    if bad.any() or not len(n):
+        first = zip(("orders", "antecedent", "consequent", "both"), (values[bad][:1] for values in shape), strict=True)
+        told = ", ".join(f"{name} {value[0]:g}" for name, value in first if len(value)) or "there is none"
+        raise ContractError(
+            f"these are no counts of rules, in {int(bad.sum())} of {len(n)} places (first: {told}): whole numbers are "
+            "needed, antecedent and consequent at least 1 and at most all orders, both at most the smaller of them"
+        )
+    confidence = ac / a
+    with np.errstate(divide="ignore", invalid="ignore"):
+        conviction = np.where(ac == a, np.inf, (1 - c / n) / (1 - confidence))
+    return pd.DataFrame(
+        {
+            "support": ac / n,
+            "confidence": confidence,
+            "association_lift": confidence / (c / n),
+            "leverage": ac / n - a * c / n**2,
+            "conviction": conviction,
+            "p_value": hypergeom.sf(ac - 1, n, a, c),
+        },
+        index=both.index if isinstance(both, pd.Series) else None,
+    )
+
+
+def _corrected(table: pd.DataFrame, tests: int) -> pd.DataFrame:
+    """q-values and Bonferroni's p-values in a family of `tests`, those beyond the table with p = 1."""
+    from statsmodels.stats.multitest import multipletests
+
+    once = table.drop_duplicates("test")
+    q = multipletests(once["p_value"], method="fdr_bh")[1] * (tests / len(once))  # the same ranks, a larger family
+    by_test = pd.Series(np.minimum(q, 1.0), index=once["test"])
+    bonferroni = np.minimum(table["p_value"] * float(tests), 1.0)
+    return pd.DataFrame({"q_value": table["test"].map(by_test), "p_bonferroni": bonferroni})
+
+
+@dataclass(frozen=True, eq=False)
+class PairTable:
+    """Pairs of items against what is expected of orders of the same kind.
+
+    Attributes
+    ----------
+    table : pandas.DataFrame
+        One row per pair of frequent items: ``item_a``, ``item_b``, ``orders`` with both, ``expected`` orders given the
+        stratum, ``association_lift`` (against independence over all orders), ``adjusted_lift`` (orders / expected),
+        ``p_value`` (Poisson, one-sided) and ``q_value`` (Benjamini-Hochberg over all pairs); highest adjusted lift
+        first.
+    strata : int
+        Number of groups of orders.
+    by : str
+        What the groups are.
+    """
+
+    table: pd.DataFrame
+    strata: int
+    by: str
+
+    def __repr__(self) -> str:
+        found = int((self.table["q_value"] < 0.05).sum())
+        return (
+            f"{len(self.table):,} pairs within {self.strata} groups of orders by {self.by}; {found:,} with q < 0.05\n"
+            f"{self.table.head().to_string(index=False)}"
+        )
+
+
+def pairs_within(baskets: Baskets, min_support: float, *, strata: pd.Series | None = None) -> PairTable:
+    r"""Compare how often two items meet with what orders of the same kind would give by chance.
+
+    Big baskets hold many of everything, so that over all orders nearly every pair looks associated. Here items are
+    drawn within strata. In stratum :math:`h` item :math:`a` has the share :math:`q_{ha}` of all entries; an order with
+    :math:`s` different items holds :math:`s(s-1)` ordered pairs, and two different entries are :math:`a` and :math:`b`
+    with chance :math:`2 q_{ha} q_{hb} / (1-\sum_i q_{hi}^2)` in either order, so that
+
+    .. math:: E_{ab} = \sum_h \sum_{o \in h} s_o (s_o-1) \; \frac{q_{ha}\,q_{hb}}{1-\sum_i q_{hi}^2}.
+
+    The p-value is that of a Poisson variable with this mean, which errs on the safe side for common pairs.
+
+    Parameters
+    ----------
+    baskets : Baskets
+        From `baskets`.
+    min_support : float
+        Share of the orders that an item must be in to take part, above 0 and at most 1.
+    strata : pandas.Series, optional
+        Group of each order, indexed by order (a week, a shop, a kind of order). Default: the size of the basket, alone
+        up to 8 items and in steps of an eighth above.
+
+    Raises
+    ------
+    ContractError
+        If fewer than two items have the support, or `strata` is not one known group for each order.
+
+    Examples
+    --------
+    >>> from crmlab.database import baskets
+    >>> lines = pd.DataFrame({"order_id": [1, 1, 2, 2, 3, 3, 4, 4], "product_id": list("ababacad")})
+    >>> pairs_within(baskets(lines), 0.5).table[["item_a", "item_b", "orders", "adjusted_lift"]].round(2)
+      item_a item_b  orders  adjusted_lift
+    0      a      b       2           1.31
+    """
+    from scipy.sparse import csr_array
+    from scipy.stats import poisson
+    from statsmodels.stats.multitest import multipletests
+
+    n, sizes = len(baskets.orders), baskets.sizes.to_numpy()
+    if not 0 < min_support <= 1:
+        raise ContractError(f"min_support is a share of the orders, above 0 and at most 1; got {min_support}")
+    columns = np.flatnonzero(baskets.counts.to_numpy() >= min_support * n - 1e-9)
+    if len(columns) < 2:
+        raise ContractError(f"fewer than two items are in {min_support:g} of the {n:,} orders; lower min_support")
+    group = _size_class(sizes) if strata is None else _aligned(strata, baskets.orders)
+    code, kinds = pd.factorize(group)
+    orders_of = csr_array((np.ones(n), (code, np.arange(n))), shape=(len(kinds), n))
+    entries = (orders_of @ baskets.matrix.astype(float)).toarray()
+    share = entries / entries.sum(axis=1, keepdims=True)
+    ordered_pairs = np.bincount(code, weights=sizes * (sizes - 1.0), minlength=len(kinds))
+    alone = 1 - np.square(share).sum(axis=1)  # 0 where every order is the same single item: no pairs to share out
+    weight = np.divide(ordered_pairs, alone, out=np.zeros(len(kinds)), where=alone > 1e-12)
+    q = share[:, columns]
+    expected = (q * weight[:, None]).T @ q
+    held = baskets.matrix[:, columns].astype("int32")
+    both = (held.T @ held).toarray()
+    first, later = np.triu_indices(len(columns), k=1)
+    orders, mean, single = both[first, later], expected[first, later], both.diagonal()
+    names = baskets.items[columns]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        adjusted = np.where(mean > 0, orders / mean, np.nan)
+    p_value = poisson.sf(orders - 1, np.maximum(mean, 1e-300))
+    table = pd.DataFrame(
+        {
+            "item_a": names[first],
+            "item_b": names[later],
+            "orders": orders,
+            "expected": mean,
+            "association_lift": orders * n / (single[first] * single[later].astype(float)),
+            "adjusted_lift": adjusted,
+            "p_value": p_value,
+            "q_value": multipletests(p_value, method="fdr_bh")[1],
+        }
+    )
+    table = table.sort_values(["adjusted_lift", "item_a", "item_b"], ascending=[False, True, True], ignore_index=True)
+    return PairTable(table, len(kinds), "size" if strata is None else str(strata.name or "group"))
+
+
+def _size_class(sizes: np.ndarray) -> np.ndarray:
+    """Sizes up to 8 stand alone; above, a class is an eighth wide."""
+    return np.where(sizes <= 8, sizes, 8 + np.ceil(np.log(sizes / 8) / np.log(1.125)))
+
+
+def _aligned(strata: pd.Series, orders: pd.Index) -> np.ndarray:
+    problems = []
+    if not isinstance(strata, pd.Series):
+        raise ContractError(f"strata must be a series indexed by order; got {type(strata).__name__}")
+    if strata.index.has_duplicates:
+        problems.append(f"{int(strata.index.duplicated().sum()):,} orders have two groups")
+    elif len(lacking := orders.difference(strata.index)):
+        problems.append(f"{len(lacking):,} of {len(orders):,} orders have no group (first: {lacking[0]})")
+    elif (unknown := strata.reindex(orders).isna()).any():
+        problems.append(f"the group of {int(unknown.sum()):,} orders is missing (first: {orders[unknown][0]})")
+    if problems:
+        raise ContractError("strata must give every order one group", problems)
+    return strata.reindex(orders).to_numpy()
+
+
+def shuffle_baskets(baskets: Baskets, *, seed: int, sweeps: int = 10) -> Baskets:
+    """The same baskets with items exchanged at random: every item stays as popular, every basket as large.
+
+    In a sweep all entries are paired at random and two entries exchange their items where neither basket holds the
+    other's item yet. What still goes together afterwards does so because of popularity and basket size alone.
+
+    Parameters
+    ----------
+    baskets : Baskets
+        From `baskets`.
+    seed : int
+        Seed of the exchanges.
+    sweeps : int, default 10
+        How often every entry is offered an exchange.
+
+    Raises
+    ------
+    ContractError
+        If `sweeps` is below 1, or no two entries can be exchanged: the margins allow one table only.
+
+    References
+    ----------
+    Gionis, A., Mannila, H., Mielikäinen, T. & Tsaparas, P. (2007). Assessing data mining results via swap
+    randomization. *ACM Transactions on Knowledge Discovery from Data* 1(3), 14.
+
+    Examples
+    --------
+    >>> from crmlab.database import baskets
+    >>> lines = pd.DataFrame({"order_id": [1, 1, 2, 2, 3], "product_id": ["a", "b", "c", "d", "a"]})
+    >>> mixed = shuffle_baskets(baskets(lines), seed=1)
+    >>> mixed.counts.tolist(), mixed.sizes.tolist()
+    ([2, 1, 1, 1], [2, 2, 1])
+    """
+    from scipy.sparse import csr_array
+
+    if sweeps < 1:
+        raise ContractError(f"sweeps must be 1 or more; got {sweeps}")
+    rng, matrix, width = np.random.default_rng(seed), baskets.matrix, baskets.matrix.shape[1]
+    row = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
+    column = matrix.indices.astype("int64")
+    exchanged = 0
+    for _ in range(sweeps):
+        one, other = np.split(rng.permutation(len(row))[: len(row) // 2 * 2], 2)
+        held = np.sort(row * width + column)
+        new = np.stack([row[one] * width + column[other], row[other] * width + column[one]])
+        place = np.minimum(np.searchsorted(held, new), len(held) - 1)
+        free = (held[place] != new).all(axis=0)
+        one, other, new = one[free], other[free], new[:, free]
+        _, back, times = np.unique(new, return_inverse=True, return_counts=True)
+        alone = (times[back.reshape(new.shape)] == 1).all(axis=0)  # two exchanges may not bring a basket the same item
+        one, other = one[alone], other[alone]
+        column[one], column[other] = column[other], column[one]
+        exchanged += len(one)
+    if not exchanged:
+        raise ContractError("no two entries can be exchanged: popularity and basket sizes allow one table only")
+    mixed = csr_array((np.ones(len(row), dtype=bool), column, matrix.indptr), shape=matrix.shape)
+    mixed.sort_indices()
+    return replace(baskets, matrix=mixed)
