@@ -6,6 +6,7 @@ It needs numpy, scipy and pandas only, and knows no data set.
 from crmlab.models.base import ConvergenceError
 from crmlab.models.betabinomial import BetaBinomial, BetaBinomialResults
 from crmlab.models.bgbb import BetaGeoBetaBinomial, BetaGeoBetaBinomialResults
+from crmlab.models.brands import DirichletMultinomial, DirichletMultinomialResults, NBDDirichlet, brand_S
 from crmlab.models.buying import BetaGeoNBD, ModifiedBetaGeoNBD, ParetoNBD
 from crmlab.models.loading import load_results
 from crmlab.models.nbd import NBD, GoodnessOfFit, NBDResults
@@ -24,14 +25,18 @@ __all__ = [
     "BetaGeoNBD",
     "BuyingResults",
     "ConvergenceError",
+    "DirichletMultinomial",
+    "DirichletMultinomialResults",
     "GammaGamma",
     "GammaGammaResults",
     "GoodnessOfFit",
     "ModifiedBetaGeoNBD",
+    "NBDDirichlet",
     "NBDResults",
     "ParetoNBD",
     "Results",
     "ShiftedBetaGeometric",
     "TenureResults",
+    "brand_S",
     "load_results",
 ]
