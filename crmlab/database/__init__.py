@@ -8,7 +8,9 @@
   `roll_out` decides from a test of cells.
 * `baskets` lays orders out as item sets; `association_rules` and `pairs_within` say what goes together,
   `next_products` what to offer next, `hit_rates` whether it came true, `basket_trend` how baskets grow.
-* Figures are in `crmlab.database.plots` and `crmlab.database.response_plots`.
+* `plan_test`, `balance` design a campaign with a control group, `read_out`, `incremental_profit` say what it caused;
+  `fit_uplift` learns whom it changes, `uplift_curve`, `qini_curve`, `policy_value` what such a rule is worth.
+* Figures are in `crmlab.database.plots`, `crmlab.database.response_plots` and `crmlab.database.campaign_plots`.
 """
 
 from crmlab.database.basket import Baskets, ItemSets, baskets, estimate_itemsets, frequent_itemsets
@@ -21,6 +23,8 @@ from crmlab.database.basket_rules import (
     rule_measures,
     shuffle_baskets,
 )
+from crmlab.database.campaign import IncrementalProfit, ReadOut, incremental_profit, read_arms, read_out
+from crmlab.database.campaign_design import Balance, TestPlan, balance, plan_test, sample_ratio_p_value
 from crmlab.database.clusters import (
     Segments,
     SegmentStability,
@@ -40,6 +44,16 @@ from crmlab.database.mailing import (
     profit_curve,
     value_of_limit,
 )
+from crmlab.database.policy import (
+    Depth,
+    PolicyValue,
+    TargetingCurve,
+    best_depth,
+    policy_value,
+    qini_curve,
+    response_group_bounds,
+    uplift_curve,
+)
 from crmlab.database.purchases import new_customers
 from crmlab.database.reliability import Calibration, calibration
 from crmlab.database.response import Gains, gains
@@ -47,11 +61,13 @@ from crmlab.database.rollout import RollOut, roll_out
 from crmlab.database.segments import ABC, RFM, abc_classes, rfm
 from crmlab.database.store import CustomerDB
 from crmlab.database.summary import CustomerSummary, customer_summary
+from crmlab.database.uplift import UpliftModel, cross_fit_uplift, fit_uplift
 from crmlab.database.views import Customer360
 
 __all__ = [
     "ABC",
     "RFM",
+    "Balance",
     "BasketTrend",
     "Baskets",
     "Calibration",
@@ -59,43 +75,63 @@ __all__ = [
     "Customer360",
     "CustomerDB",
     "CustomerSummary",
+    "Depth",
     "DepthUncertainty",
     "Gains",
     "HitRates",
+    "IncrementalProfit",
     "ItemSets",
     "LimitValue",
     "LoadReport",
     "NextProducts",
     "PairTable",
+    "PolicyValue",
     "ProfitCurve",
+    "ReadOut",
     "RollOut",
     "Rules",
     "SegmentStability",
     "Segments",
+    "TargetingCurve",
+    "TestPlan",
+    "UpliftModel",
     "abc_classes",
     "association_rules",
+    "balance",
     "basket_trend",
     "baskets",
+    "best_depth",
     "break_even_rate",
     "calibration",
     "cohort_table",
+    "cross_fit_uplift",
     "customer_summary",
     "depth_uncertainty",
     "estimate_itemsets",
     "explained_share",
+    "fit_uplift",
     "frequent_itemsets",
     "gains",
     "hit_rates",
+    "incremental_profit",
     "kmeans_segments",
     "mailing_profit",
     "new_customers",
     "next_products",
     "pairs_within",
+    "plan_test",
+    "policy_value",
     "profit_curve",
+    "qini_curve",
+    "read_arms",
+    "read_out",
+    "response_group_bounds",
     "rfm",
     "roll_out",
     "rule_measures",
+    "sample_ratio_p_value",
     "segment_stability",
     "shuffle_baskets",
+    "uplift_curve",
     "value_of_limit",
 ]

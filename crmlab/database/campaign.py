@@ -212,7 +212,7 @@ def read_arms(arms: pd.DataFrame, treated: str, control: str, *, level: float = 
     }
     if share:
         rules["mean: no share between 0 and 1, and there is no column 'se'"] = ~two["mean"].between(0, 1)
-        two["se"] = np.sqrt(two["mean"] * (1 - two["mean"]) / (two["customers"] - 1))
+        two["se"] = np.sqrt((two["mean"] * (1 - two["mean"])).clip(0) / (two["customers"] - 1))
     rules["se: not finite or below 0"] = ~(np.isfinite(two["se"]) & (two["se"] >= 0))
     problems = broken_rules(rules)
     if problems:

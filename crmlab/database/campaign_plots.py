@@ -11,7 +11,7 @@ import numpy as np
 
 from crmlab.database.campaign import ReadOut
 from crmlab.database.campaign_design import Balance, TestPlan, plan_test
-from crmlab.database.policy import PolicyProfit, TargetingCurve
+from crmlab.database.policy import PolicyValue, TargetingCurve
 from crmlab.errors import ContractError
 from crmlab.stats import PALETTE
 
@@ -130,7 +130,7 @@ def plot_targeting(curves: Mapping[str, TargetingCurve], *, unit: str = "outcome
     return ax
 
 
-def plot_policies(result: PolicyProfit, *, ax: "Axes | None" = None) -> "Axes":
+def plot_policies(result: PolicyValue, *, ax: "Axes | None" = None) -> "Axes":
     """Profit per customer of each policy over contacting nobody, with its interval."""
     ax = _axes(ax)
     table = result.table

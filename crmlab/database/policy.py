@@ -204,7 +204,7 @@ def best_depth(curve: TargetingCurve, *, margin: float, contact_cost: float) -> 
 
 
 @dataclass(frozen=True, eq=False)
-class PolicyProfit:
+class PolicyValue:
     """What rules of whom to contact are worth, and how they differ.
 
     Attributes
@@ -239,7 +239,7 @@ class PolicyProfit:
         )
 
 
-def policy_profit(
+def policy_value(
     outcome: npt.ArrayLike,
     treated: npt.ArrayLike,
     policies: Mapping[str, npt.ArrayLike],
@@ -248,7 +248,7 @@ def policy_profit(
     margin: float = 1.0,
     contact_cost: float = 0.0,
     level: float = 0.95,
-) -> PolicyProfit:
+) -> PolicyValue:
     """Value rules of whom to contact on a randomised holdout, by weights of inverse propensity.
 
     A policy :math:`\\pi_i` contacts customer i with this chance. Its profit per customer over contacting nobody is
@@ -288,7 +288,7 @@ def policy_profit(
     Examples
     --------
     >>> rules = {"all": [1, 1, 1, 1], "first two": [1, 1, 0, 0]}
-    >>> worth = policy_profit([3, 1, 1, 1], [1, 0, 1, 0], rules, contact_cost=0.5)
+    >>> worth = policy_value([3, 1, 1, 1], [1, 0, 1, 0], rules, contact_cost=0.5)
     >>> worth.table[["policy", "share", "effect", "profit"]]
           policy  share  effect  profit
     0  first two    0.5     2.0    0.75
@@ -308,7 +308,7 @@ def policy_profit(
         rows.append((name, share, effect, worth.estimate, worth.low, worth.high))
     table = pd.DataFrame(rows, columns=["policy", "share", "effect", "profit", "low", "high"])
     table = table.sort_values("profit", ascending=False, kind="stable", ignore_index=True)
-    return PolicyProfit(table, level, margin, contact_cost, scores)
+    return PolicyValue(table, level, margin, contact_cost, scores)
 
 
 def _chances(name: str, rule: npt.ArrayLike, treated: npt.ArrayLike, t: np.ndarray) -> np.ndarray:

@@ -153,11 +153,9 @@ def cross_fit_uplift(
     check_aligned({"outcome": outcome, "treated": treated, "features": features})
     y, t = read_experiment(outcome, treated)
     e = propensities(propensity, treated, t)
-    smallest = int(min(t.sum(), (~t).sum()))
-    if not 2 <= folds <= smallest // 2:
-        raise ContractError(
-            f"folds must be 2 to {smallest // 2} (two customers of each arm in every part); got {folds}"
-        )
+    most = int(min(t.sum(), (~t).sum())) // 2
+    if not 2 <= folds <= most:
+        raise ContractError(f"every fold needs two customers of each arm: folds can be 2 to {most} here; got {folds}")
     strata = (
         t + 2.0 * y if np.isin(y, (0, 1)).all() and np.unique(t + 2 * y, return_counts=True)[1].min() >= folds else t
     )
