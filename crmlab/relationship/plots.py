@@ -13,7 +13,8 @@ import pandas as pd
 from crmlab.database.cohorts import CALENDAR
 from crmlab.errors import ContractError
 from crmlab.relationship.chains import StageChain
-from crmlab.relationship.retention import By, LifeTable, RetentionTable, RetentionValue, SurvivalCurve
+from crmlab.relationship.lexis import By, RetentionTable, RetentionValue
+from crmlab.relationship.retention import LifeTable, SurvivalCurve
 from crmlab.stats import PALETTE
 
 if TYPE_CHECKING:

@@ -154,7 +154,8 @@ def read_spells(
     --------
     >>> begin, end = pd.to_datetime(["2024-01-31", "2024-03-05"]), pd.to_datetime(["2024-02-29", None])
     >>> table = pd.DataFrame({"customer_id": [1, 2], "started_on": begin, "ended_on": end})
-    >>> read_spells(table, time_unit="month", ends="renewal", window_end="2024-06-30").table[["entry", "exit", "churned"]]
+    >>> found = read_spells(table, time_unit="month", ends="renewal", window_end="2024-06-30")
+    >>> found.table[["entry", "exit", "churned"]]
        entry  exit  churned
     0    0.0   1.0     True
     1    0.0   3.0    False
