@@ -205,6 +205,9 @@ class DepthUncertainty:
 def depth_uncertainty(curve: ProfitCurve, *, seed: int, n: int = 500, level: float = 0.95) -> DepthUncertainty:
     """Bootstrap of the best depth: every resample of the customers chooses anew.
 
+    The optimism is the mean, over resamples, of what a resample's own choice earns on it less what it earns on all
+    customers; both are taken against the choice of `curve`, whose expectation is the same on either.
+
     Parameters
     ----------
     curve : ProfitCurve
@@ -245,7 +248,7 @@ def depth_uncertainty(curve: ProfitCurve, *, seed: int, n: int = 500, level: flo
         value = np.append(0.0, np.bincount(step[drawn], money[drawn], minlength=steps).cumsum())
         profit = mailing_profit(contacted, value, **costs)
         best = _best(profit, contacted, curve.capacity)
-        row[:] = contacted[best] / size, profit[own], profit[best] - mine[best]
+        row[:] = contacted[best] / size, profit[own], (profit[best] - profit[own]) - (mine[best] - mine[own])
     low, high = np.quantile(draws[:, :2], [(1 - level) / 2, (1 + level) / 2], axis=0)
     depth = Interval(curve.best_depth, float(low[0]), float(high[0]), level)
     profit_there = Interval(float(mine[own]), float(low[1]), float(high[1]), level)

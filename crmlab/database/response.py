@@ -199,17 +199,18 @@ def gains(score: "ArrayLike", response: "ArrayLike", value: "ArrayLike | None" =
     if problems:
         raise ContractError("a gains curve cannot be made of these columns (rows counted from 1)", problems)
     people["value"] = people["response"] * people.get("value", 1.0)
-    steps = people.groupby("score")[["response", "value"]].agg(["size", "sum"])[::-1]
-    return Gains(_curve(steps), people.astype({"response": "int64"}))
+    return Gains(_curve(people), people.astype({"response": "int64"}))
 
 
-def _curve(steps: pd.DataFrame) -> pd.DataFrame:
-    customers, responses = steps["response", "size"].to_numpy(), steps["response", "sum"].to_numpy().astype("int64")
+def _curve(people: pd.DataFrame) -> pd.DataFrame:
+    rising, step, customers = np.unique(people["score"], return_inverse=True, return_counts=True)
+    responses, value = (np.bincount(step, people[name])[::-1] for name in ("response", "value"))
+    customers, responses = customers[::-1], responses.astype("int64")
     contacted, reached = customers.cumsum(), responses.cumsum()
     depth, gain = contacted / contacted[-1], reached / reached[-1]
     return pd.DataFrame(
         {
-            "score": steps.index.to_numpy(),
+            "score": rising[::-1],
             "customers": customers,
             "marginal_rate": responses / customers,
             "contacted": contacted,
@@ -218,6 +219,6 @@ def _curve(steps: pd.DataFrame) -> pd.DataFrame:
             "response_rate": reached / contacted,
             "gain": gain,
             "cumulative_lift": gain / depth,
-            "value": steps["value", "sum"].to_numpy().cumsum(),
+            "value": value.cumsum(),
         }
     )

@@ -16,6 +16,7 @@ from crmlab.database.rollout import RollOut
 from crmlab.stats import PALETTE
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.axes import Axes
 
 
@@ -110,32 +111,37 @@ def plot_profit(curves: "ProfitCurve | Mapping[str, ProfitCurve]", *, ax: "Axes 
     return ax
 
 
-def plot_roll_out(decided: RollOut, *, ax: "Axes | None" = None) -> "Axes":
-    """Shrunken against test rate of every cell, its area by customers tested, with the break-even rate.
+def plot_roll_out(decided: RollOut, actual: "pd.Series | None" = None, *, ax: "Axes | None" = None) -> "Axes":
+    """Shrunken against test rate of every cell, with the break-even rate.
 
     Parameters
     ----------
     decided : RollOut
         From `roll_out`.
+    actual : pandas.Series, optional
+        Response rate of the roll-out of every cell, once it is known, indexed as ``decided.table``.
 
     Returns
     -------
     matplotlib Axes
-        Cells on which test rate and model disagree have another colour.
+        The area of a cell's disc is that of its test. Cells on which test rate and model disagree have another colour.
     """
     ax = _axes(ax)
     table = decided.table
+    if actual is not None:
+        rates = actual.reindex(table.index)
+        ax.plot(table["test_rate"], rates, "s", markersize=4, color=PALETTE[2], alpha=0.7, label="rate in the roll-out")
     differ = table["mail_by_test"] != table["mail_by_model"]
-    size = 15 + 120 * table["tested"] / table["tested"].max()
+    size = 60 * table["tested"] / table["tested"].max()
     for which, colour, label in ((~differ, PALETTE[0], "same decision"), (differ, PALETTE[1], "decisions differ")):
-        rows = table[which]
-        ax.scatter(rows["test_rate"], rows["shrunken_rate"], s=size[which], color=colour, alpha=0.6, label=label)
+        rows, name = table[which], f"shrunken rate, {label}"
+        ax.scatter(rows["test_rate"], rows["shrunken_rate"], s=size[which], color=colour, zorder=3, label=name)
     top = float(table[["test_rate", "shrunken_rate"]].max().max())
-    ax.plot([0, top], [0, top], color="0.6", linestyle="--", linewidth=1, label="no shrinkage")
+    ax.plot([0, top], [0, top], color="0.6", linestyle="--", linewidth=1, label="the test rate itself")
     for line in (ax.axhline, ax.axvline):
         line(decided.break_even_rate, color="black", linestyle=":", linewidth=1)
     ax.plot([], [], color="black", linestyle=":", linewidth=1, label="break-even rate")
-    ax.set(xlabel="response rate in the test (area: customers tested)", ylabel="shrunken response rate")
+    ax.set(xlabel="response rate in the test, one point per cell", ylabel="response rate expected, or found later")
     _percent(ax, "xy")
     ax.legend(fontsize="small")
     return ax
