@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 PROBES = 400
 """Random walks by which the number of longer item sets is estimated."""
 _BLOCK = 500
-_ENOUGH = 1e12  # a walk that stands for more sets than this has said what it had to say
+_ENOUGH = 1e9  # a walk that stands for more sets than this has said what it had to say
 
 
 @dataclass(frozen=True, eq=False)
@@ -281,6 +281,13 @@ class _Search:
         pairs = np.concatenate(list(_pairs(matrix, least)))
         return cls(columns, counts[columns], matrix, pairs, least, share)
 
+    def can_follow(self, rows: np.ndarray, ways: np.ndarray) -> np.ndarray:
+        """Those of the columns `ways` that enough of these rows hold."""
+        if len(rows) < self.least or not len(ways):
+            return ways[:0]
+        held = np.bincount(self.matrix[rows].indices, minlength=len(self.columns))
+        return ways[held[ways] >= self.least]
+
     def raised(self, share: float, orders: int) -> "_Search":
         """The same search with a larger support; the columns stay, only counts decide."""
         least = int(np.ceil(share * orders - 1e-9))
@@ -297,7 +304,7 @@ def _pairs(matrix: "csr_array", least: int) -> Iterator[np.ndarray]:
         yield np.column_stack([first[kept], later[kept], count[kept]]).astype("int64")
 
 
-def _estimate(search: _Search, max_len: int | None, seed: int) -> pd.DataFrame:
+def _estimate(search: _Search, max_len: int | None, seed: int, probes: int = PROBES) -> pd.DataFrame:
     from scipy.sparse import csr_array
 
     singles, pairs = int((search.counts >= search.least).sum()), search.pairs
@@ -308,34 +315,37 @@ def _estimate(search: _Search, max_len: int | None, seed: int) -> pd.DataFrame:
         triangles = (linked @ linked.T).multiply(linked).tocsr()  # later items linked to both items of a pair
         chance = np.asarray(triangles[pairs[:, 0], pairs[:, 1]]).ravel() * pairs[:, 2] ** 2.0  # few walks in vain
         if chance.any():
-            walks = _walk(search, chance / chance.sum(), max_len, np.random.default_rng(seed))
-            spread = walks.std(axis=0, ddof=1) / np.sqrt(PROBES)
+            walks = _walk(search, chance / chance.sum(), max_len, probes, np.random.default_rng(seed))
+            spread = walks.std(axis=0, ddof=1) / np.sqrt(probes)
             levels += [(3 + level, walks[:, level].mean(), spread[level]) for level in range(walks.shape[1])]
     return pd.DataFrame(levels, columns=["length", "itemsets", "standard_error"]).set_index("length")
 
 
-def _walk(search: _Search, chance: np.ndarray, max_len: int | None, rng: np.random.Generator) -> np.ndarray:
-    """What each walk stands for at length 3, 4, ..., shape (PROBES, lengths)."""
-    holders = search.matrix.tocsc()
+def _walk(
+    search: _Search, chance: np.ndarray, max_len: int | None, probes: int, rng: np.random.Generator
+) -> np.ndarray:
+    """What each walk stands for at length 3, 4, ..., shape (probes, lengths)."""
+    holders, width = search.matrix.tocsc(), len(search.columns)
+    longest = max_len or width
     seen: list[list[float]] = []
-    for start in rng.choice(len(chance), size=PROBES, p=chance):
+    for start, walks in zip(
+        *np.unique(rng.choice(len(chance), size=probes, p=chance), return_counts=True), strict=True
+    ):
         first, last, _ = search.pairs[start]
-        rows = np.intersect1d(_rows(holders, first), _rows(holders, last), assume_unique=True)
-        weight, ways = 1 / chance[start], np.arange(last + 1, len(search.columns))
-        seen.append([])
-        while len(ways) and weight < _ENOUGH and (max_len is None or len(seen[-1]) + 2 < max_len):
-            held = np.bincount(search.matrix[rows].indices, minlength=len(search.columns))
-            ways = ways[held[ways] >= search.least]
-            weight *= len(ways)
-            seen[-1].append(weight)
-            if len(ways):
+        pair_rows = np.intersect1d(_rows(holders, first), _rows(holders, last), assume_unique=True)
+        pair_ways = search.can_follow(pair_rows, np.arange(last + 1, width))
+        for _ in range(walks):
+            rows, ways, weights = pair_rows, pair_ways, [len(pair_ways) / chance[start]]
+            while len(ways) and weights[-1] < _ENOUGH and len(weights) + 2 < longest:
                 step = rng.integers(len(ways))
                 rows = np.intersect1d(rows, _rows(holders, ways[step]), assume_unique=True)
-                ways = ways[step + 1 :]
-    walks = np.zeros((PROBES, max(map(len, seen))))
-    for row, weights in zip(walks, seen, strict=True):
+                ways = search.can_follow(rows, ways[step + 1 :])
+                weights.append(weights[-1] * len(ways))
+            seen.append(weights)
+    table = np.zeros((probes, max(map(len, seen))))
+    for row, weights in zip(table, seen, strict=True):
         row[: len(weights)] = weights
-    return walks[:, : np.flatnonzero(walks.any(axis=0)).max(initial=-1) + 1]
+    return table[:, : np.flatnonzero(table.any(axis=0)).max(initial=-1) + 1]
 
 
 def _rows(holders: "csr_array", column: int) -> np.ndarray:
@@ -366,8 +376,8 @@ def _too_many(
     if len(fits):
         ways_out.append(f"max_len={fits.index[-1]} would give {_about(fits.iloc[-1])}")
     share = search.share
-    while (share := share * 1.5) <= 1:
-        number = _estimate(search.raised(share, orders), max_len, seed)["itemsets"].sum()
+    while (share := share * 2) <= 1:
+        number = _estimate(search.raised(share, orders), max_len, seed, PROBES // 4)["itemsets"].sum()
         if number <= limit:
             ways_out.append(f"min_support={share:.3g} would give {_about(number)}")
             break
