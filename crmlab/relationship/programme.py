@@ -1,0 +1,395 @@
+"""What a loyalty programme caused, when members chose for themselves whether and when to join.
+
+The effect of each cohort of joiners in each period is estimated on its own and then averaged, so that nobody who has
+joined already serves as a control. Whether to believe it is asked in `crmlab.relationship.programme_trends`.
+"""
+
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import pandas as pd
+
+from crmlab.contracts import broken_rules, one_of, require_columns
+from crmlab.errors import ContractError
+from crmlab.relationship.programme_inputs import Study, check_level, read_study
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    Floats = npt.NDArray[np.float64]
+
+Controls = Literal["not_yet", "never"]
+Base = Literal["last", "mean"]
+Measure = Literal["amount", "orders"]
+
+
+@dataclass(frozen=True, eq=False)
+class Panel:
+    """What each customer bought in each period, and the period of joining.
+
+    Attributes
+    ----------
+    outcome : pandas.DataFrame, shape (customers, periods)
+        Money or orders of a period; index the customer, columns 0, 1, ...
+    joined : pandas.Series, shape (customers,)
+        Period of joining; missing for whoever did not join within the panel.
+    exposure : pandas.DataFrame, shape (customers, periods)
+        Share of the period's days spent as a member, the day of joining included.
+    begin : pandas.Timestamp
+        First day of period 0.
+    days : int
+        Days of a period.
+    measure : {"amount", "orders"}
+        What `outcome` holds.
+    left_out : mapping of str to int
+        Customers who are not in the panel, by reason.
+    """
+
+    outcome: pd.DataFrame
+    joined: pd.Series
+    exposure: pd.DataFrame
+    begin: pd.Timestamp
+    days: int
+    measure: Measure
+    left_out: Mapping[str, int]
+
+    def __repr__(self) -> str:
+        customers, periods = self.outcome.shape
+        what = {"amount": "money", "orders": "orders"}[self.measure]
+        lines = [
+            f"Panel of {customers:,} customers over {periods} periods of {self.days} days from {self.begin:%Y-%m-%d}",
+            f"  outcome   {what} of a customer in a period; who bought nothing has 0",
+            f"  joined    {int(self.joined.notna().sum()):,} customers joined in the panel, the others not",
+        ]
+        return "\n".join([*lines, *(f"  left out  {number:,} {reason}" for reason, number in self.left_out.items())])
+
+
+def joining_panel(
+    transactions: pd.DataFrame,
+    joined: pd.Series,
+    *,
+    begin: "str | pd.Timestamp",
+    days: int = 30,
+    measure: Measure = "amount",
+) -> Panel:
+    """Lay a log of purchases out as a balanced panel around the joining of a programme.
+
+    Only customers who had bought before `begin` are taken: a panel that people enter by a first purchase rises by
+    construction. The last, incomplete period is dropped.
+
+    Parameters
+    ----------
+    transactions : pandas.DataFrame
+        ``customer_id``, ``date``, ``amount`` (money; orders are counted by ``order_id``, or by row without it).
+    joined : pandas.Series of datetime
+        Day of joining, indexed by customer; members only, or missing for the others.
+    begin : str or timestamp
+        First day of period 0.
+    days : int, default 30
+        Days of a period.
+    measure : {"amount", "orders"}, default "amount"
+        Outcome.
+
+    Raises
+    ------
+    ContractError
+        If a column is missing or broken, a customer joins twice, or no period or no customer is left.
+
+    Examples
+    --------
+    >>> log = pd.DataFrame({"customer_id": ["a", "b", "a", "b"], "amount": [5.0, 7.0, 9.0, 2.0]})
+    >>> log["date"] = pd.to_datetime(["2024-01-01", "2024-01-02", "2024-01-12", "2024-01-30"])
+    >>> day = pd.Series(pd.to_datetime(["2024-01-20"]), index=["b"])
+    >>> joining_panel(log, day, begin="2024-01-06", days=8).outcome.loc["a"].tolist()
+    [9.0, 0.0, 0.0]
+    """
+    one_of("measure", measure, Measure)
+    require_columns(transactions, ["customer_id", "date", "amount"], "joining_panel")
+    first_day = pd.Timestamp(begin).normalize()
+    _check_log(transactions, joined, days)
+    day = transactions["date"].dt.normalize()
+    periods = int(((day.max() - first_day).days + 1) // days)
+    if periods < 3:
+        raise ContractError(
+            f"from {first_day:%Y-%m-%d} to the last purchase, {day.max():%Y-%m-%d}, there are {max(periods, 0)} whole "
+            f"periods of {days} days; a panel needs three: take an earlier `begin` or shorter periods"
+        )
+    since = (joined.dropna().dt.normalize() - first_day).dt.days
+    firsts = day.groupby(transactions["customer_id"]).min()
+    early = set(since.index[since < 0])
+    known = firsts.index[firsts < first_day]
+    kept = known[~known.isin(list(early))]
+    if not len(kept):
+        raise ContractError(f"nobody had bought, and not yet joined, before {first_day:%Y-%m-%d}: take a later `begin`")
+    log = transactions.assign(period=(day - first_day).dt.days // days)
+    log = log[log["period"].between(0, periods - 1) & log["customer_id"].isin(kept)]
+    grouped = log.groupby(["customer_id", "period"])
+    counted = grouped["order_id"].nunique() if "order_id" in log else grouped.size()
+    cells = grouped["amount"].sum() if measure == "amount" else counted
+    outcome = cells.unstack("period").reindex(index=kept, columns=range(periods)).fillna(0.0).astype(float)
+    day_joined = since.reindex(kept).to_numpy(dtype=float, na_value=np.nan)
+    period = np.where(day_joined < periods * days, day_joined // days, np.nan)
+    member = ((np.arange(1, periods + 1) * days - day_joined[:, None]) / days).clip(0, 1)
+    return Panel(
+        outcome=outcome.rename_axis(index="customer_id", columns=None),
+        joined=pd.Series(period, index=outcome.index, name="joined"),
+        exposure=pd.DataFrame(np.nan_to_num(member), index=outcome.index, columns=outcome.columns),
+        begin=first_day,
+        days=days,
+        measure=measure,
+        left_out={
+            "customers whose first purchase came later": len(firsts) - len(known),
+            "customers who had joined before": len(known) - len(kept),
+        },
+    )
+
+
+def _check_log(log: pd.DataFrame, joined: pd.Series, days: int) -> None:
+    amount = pd.to_numeric(log["amount"], errors="coerce")
+    dates = {"date": log["date"], "joined": joined}
+    problems = [f"{name}: not dates" for name, one in dates.items() if not pd.api.types.is_datetime64_dtype(one)]
+    problems += broken_rules(
+        {
+            "customer_id: missing": log["customer_id"].isna(),
+            "date: missing": log["date"].isna(),
+            "amount: not a finite number": ~np.isfinite(amount),
+            "joined: the same customer twice": joined.index.duplicated(),
+        }
+    )
+    problems += [] if len(log) else ["no row"]
+    problems += [] if days >= 1 else [f"days must be 1 or more; got {days}"]
+    if problems:
+        raise ContractError("no panel can be made of this log (rows counted from 1)", problems)
+
+
+@dataclass(frozen=True, eq=False)
+class GroupTimeEffects:
+    """The effect of joining on each cohort of joiners in each period, ATT(g, t).
+
+    Attributes
+    ----------
+    table : pandas.DataFrame, one row per cohort and period
+        ``cohort`` (period of joining), ``period``, ``event_time`` (period minus cohort), ``estimate``, ``se``, ``low``,
+        ``high``, ``customers`` of the cohort and ``controls``. Before joining the estimate is no effect but a test.
+    influence : ndarray, shape (customers, rows of `table`)
+        Influence function of each estimate; from it come the errors of every average of them.
+    cohort_of : ndarray, shape (customers,)
+        Period of joining, infinite for whoever did not.
+    clusters : ndarray of int, shape (customers,)
+        Number of the group that a customer's error is clustered in.
+    controls : {"not_yet", "never"}
+        Whom cohorts are compared with.
+    base : {"last", "mean"}
+        Period from which change is counted: the last before joining and `anticipation`, or the mean of all before it.
+    anticipation : int
+        Periods before joining in which buying may already be out of line; the base lies before them.
+    level : float
+        Confidence level.
+    left_out : tuple of str
+        Cohorts and periods without an estimate, with the reason.
+    """
+
+    table: pd.DataFrame
+    influence: "Floats"
+    cohort_of: "Floats"
+    clusters: "npt.NDArray[np.int64]"
+    controls: Controls
+    base: Base
+    anticipation: int
+    level: float
+    left_out: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        whom = {"not_yet": "who has not joined by then", "never": "who never joined"}[self.controls]
+        since = {"last": f"event time {-1 - self.anticipation}", "mean": "the mean of all periods before"}[self.base]
+        lines = [
+            f"Group-time effects: {self.table['cohort'].nunique()} cohorts, {len(self.table)} estimates",
+            f"  effect   change of a cohort since {since}, minus that of {whom}",
+            f"  errors   influence functions, clustered in {self.clusters.max() + 1:,} groups",
+        ]
+        return "\n".join([*lines, *(f"  left out {line}" for line in self.left_out)])
+
+
+def group_time_effects(
+    outcome: pd.DataFrame,
+    joined: pd.Series,
+    *,
+    controls: Controls = "not_yet",
+    base: Base = "last",
+    covariates: pd.DataFrame | None = None,
+    anticipation: int = 0,
+    clusters: pd.Series | None = None,
+    level: float = 0.95,
+) -> GroupTimeEffects:
+    r"""Effect of joining by cohort and period, from differences to the last period before joining.
+
+    .. math:: ATT(g,t) = E[Y_t - Y_{g-1-a} \mid G = g] - E[Y_t - Y_{g-1-a} \mid C]
+
+    with period of joining G, anticipation a, and controls C who have not joined by period t + a. It is the effect if,
+    without joining, both would have changed by the same amount (parallel trends). With `covariates` it is enough that
+    this holds among customers with equal covariates: the doubly robust estimator is right if either the regression of
+    the change or the chance of belonging to the cohort is modelled rightly.
+
+    Parameters
+    ----------
+    outcome : pandas.DataFrame, shape (customers, periods)
+        Outcome of every customer in every period; columns are consecutive whole numbers.
+    joined : pandas.Series, shape (customers,)
+        Period of joining with the same index; missing for never. Cohorts that joined in or before the first period,
+        or have no base period, are left out and named.
+    controls : {"not_yet", "never"}, default "not_yet"
+        Compare with everybody who has not joined by then, or only with those who never do.
+    base : {"last", "mean"}, default "last"
+        Count change from the last period before joining, as the formula does, or from the mean of all periods before.
+        The mean is more precise and has no estimates before joining to test; take it when the day was drawn by lot.
+    covariates : pandas.DataFrame, shape (customers, k), optional
+        Numbers known **before** the first joining.
+    anticipation : int, default 0
+        Periods before joining to be left out of the base, 0 or more.
+    clusters : pandas.Series, optional
+        Group of each customer, if whole groups share luck (stores, regions); at least 10. Default: each customer.
+    level : float, default 0.95
+        Confidence level of the pointwise intervals.
+
+    Raises
+    ------
+    ContractError
+        If inputs are misaligned, missing, not finite or constant, nobody joined, or no control is left.
+
+    References
+    ----------
+    Callaway, B. & Sant'Anna, P. H. C. (2021). Difference-in-differences with multiple time periods. *Journal of
+    Econometrics* 225, 200-230, eq. 2.5 and 2.9.
+    Sant'Anna, P. H. C. & Zhao, J. (2020). Doubly robust difference-in-differences estimators. *Journal of Econometrics*
+    219, 101-122, eq. 3.1.
+
+    Examples
+    --------
+    >>> outcome = pd.DataFrame([[1.0, 1.0, 4.0], [2.0, 2.0, 3.0], [0.0, 1.0, 1.0], [3.0, 2.0, 3.0]])
+    >>> effects = group_time_effects(outcome, pd.Series([2, 2, np.nan, np.nan]))
+    >>> effects.table[["cohort", "period", "estimate", "customers", "controls"]]
+       cohort  period  estimate  customers  controls
+    0       2       0       0.0          2         2
+    1       2       2       1.5          2         2
+    """
+    one_of("controls", controls, Controls)
+    one_of("base", base, Base)
+    check_level(level)
+    study = read_study(outcome, joined, covariates, anticipation, clusters)
+    found, influence, left_out = [], [], list(study.left_out)
+    for cohort in study.cohorts:
+        before = study.outcome[:, : cohort - anticipation]
+        change = study.outcome - (before.mean(axis=1) if base == "mean" else before[:, -1])[:, None]
+        for periods, free in _control_sets(study, cohort, controls, base, anticipation):
+            treated = study.joined == cohort
+            used = np.flatnonzero(treated | free)
+            if min(treated.sum(), free.sum()) < 2:
+                left_out.append(f"cohort {cohort} in {len(periods)} periods: fewer than two joiners or controls")
+                continue
+            try:
+                estimates, own = _differences(study, used, treated[used], change[np.ix_(used, periods)])
+            except ContractError as error:
+                left_out.append(f"cohort {cohort} in {len(periods)} periods: {error}")
+                continue
+            psi = np.zeros((len(treated), len(periods)))
+            psi[used] = len(treated) / len(used) * own
+            influence.append(psi)
+            sizes = {"customers": treated.sum(), "controls": free.sum()}
+            found.append(pd.DataFrame({"cohort": cohort, "period": periods, "estimate": estimates} | sizes))
+    table = pd.concat(found, ignore_index=True) if found else pd.DataFrame({"cohort": [], "period": []})
+    if not (table["period"] >= table["cohort"]).any():
+        raise ContractError("no effect can be estimated: no cohort has joiners, a base period and controls", left_out)
+    psi_all = np.hstack(influence)
+    table.insert(2, "event_time", table["period"] - table["cohort"])
+    table.insert(4, "se", np.sqrt(np.diag(covariance(psi_all, study.clusters))))
+    for place, side in ((5, -1), (6, 1)):
+        table.insert(place, "low" if side < 0 else "high", table["estimate"] + side * _z(level) * table["se"])
+    table[["cohort", "period"]] += study.first
+    cohort_of = study.joined + study.first
+    return GroupTimeEffects(
+        table, psi_all, cohort_of, study.clusters, controls, base, anticipation, level, _summed(left_out)
+    )
+
+
+def _control_sets(
+    study: Study, cohort: int, controls: Controls, base: Base, anticipation: int
+) -> "Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]]":
+    """The periods of a cohort that share their controls, and who these are."""
+    last = cohort - 1 - anticipation
+    before = np.arange(0 if base == "last" else last, last)
+    after = np.arange(last + 1, study.outcome.shape[1])
+    if controls == "never":
+        yield np.concatenate([before, after]), np.isinf(study.joined)
+        return
+    sets = [before, *np.split(after, len(after))] if len(before) else np.split(after, len(after))
+    for periods in sets:
+        yield periods, (study.joined > max(periods[-1], last) + anticipation) & (study.joined != cohort)
+
+
+def _summed(left_out: list[str]) -> tuple[str, ...]:
+    return tuple(
+        left_out if len(left_out) <= 3 else [*left_out[:2], f"and {len(left_out) - 2} more cohorts or periods"]
+    )
+
+
+def _differences(
+    study: Study, used: "npt.NDArray[np.int64]", treated: "npt.NDArray[np.bool_]", change: "Floats"
+) -> "tuple[Floats, Floats]":
+    """Differences in differences of some periods, shape (k,), and their influence functions, shape (used, k)."""
+    d = treated.astype(float)[:, None]
+    if study.covariates is not None:
+        return _doubly_robust(study.covariates[used], d, change)
+    joiners, others, share = change[treated].mean(axis=0), change[~treated].mean(axis=0), d.mean()
+    return joiners - others, d / share * (change - joiners) - (1 - d) / (1 - share) * (change - others)
+
+
+def _doubly_robust(x: "Floats", d: "Floats", change: "Floats") -> "tuple[Floats, Floats]":
+    """Sant'Anna & Zhao (2020), eq. 3.1, with logit and least squares, and its influence function (theorem A.1)."""
+    import statsmodels.api as sm
+
+    x, n = sm.add_constant(x, has_constant="add"), len(d)
+    odds, score = _odds_of_joining(x, d)
+    free = d[:, 0] == 0
+    residual = change - x @ np.linalg.lstsq(x[free], change[free], rcond=None)[0]
+    joiners, others = (d * residual).mean(axis=0) / d.mean(), (odds * residual).mean(axis=0) / odds.mean()
+    bread = np.linalg.inv((x * (1 - d)).T @ x / n)
+
+    def from_slopes(weight: "Floats") -> "Floats":
+        return (1 - d) * residual * (x @ bread @ (weight * x).mean(axis=0))[:, None]
+
+    treated = d * (residual - joiners) - from_slopes(d)
+    controls = odds * (residual - others)
+    controls = controls + score @ (x.T @ controls / n) - from_slopes(odds)
+    return joiners - others, treated / d.mean() - controls / odds.mean()
+
+
+def _odds_of_joining(x: "Floats", d: "Floats") -> "tuple[Floats, Floats]":
+    """Odds to belong to the joiners, zero for these, and the influence of each customer on the logit behind them."""
+    import statsmodels.api as sm
+
+    if np.linalg.matrix_rank(x[d[:, 0] == 0]) < x.shape[1]:
+        raise ContractError("the covariates repeat one another among the controls; leave some out")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # separation is looked for below
+        logit = sm.GLM(d, x, family=sm.families.Binomial()).fit(maxiter=50)
+    chance = logit.predict(x)[:, None]
+    if not logit.converged or chance[d == 0].max() > 0.999 or np.abs(logit.params).max() > 15:
+        raise ContractError("the covariates tell joiners from controls for certain; coarsen them")
+    return chance * (1 - d) / (1 - chance), (d - chance) * x @ (logit.normalized_cov_params * len(d))
+
+
+def covariance(influence: "Floats", clusters: "npt.NDArray[np.int64]") -> "Floats":
+    """Covariance of estimates from their influence functions, shape (customers, k), summed within clusters."""
+    groups = int(clusters.max()) + 1
+    sums = np.zeros((groups, influence.shape[1]))
+    np.add.at(sums, clusters, influence)
+    return sums.T @ sums / len(influence) ** 2 * groups / (groups - 1)
+
+
+def _z(level: float) -> float:
+    from scipy.stats import norm
+
+    return float(norm.ppf((1 + level) / 2))
