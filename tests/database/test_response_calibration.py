@@ -32,7 +32,7 @@ def test_a_hand_made_table():
 PAIRS = st.lists(st.tuples(st.integers(0, 20), st.booleans()), min_size=4, max_size=80)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(pairs=PAIRS, bins=st.integers(2, 12))
 def test_decomposition(pairs, bins):
     chance, answer = np.array([p for p, _ in pairs]) / 20, np.array([y for _, y in pairs], dtype=int)

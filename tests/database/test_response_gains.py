@@ -77,7 +77,7 @@ def columns(people):
     return score, response, value
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(people=PEOPLE, seed=st.integers(0, 99))
 def test_row_order_is_nothing_and_auc_is_that_of_scikit_learn(people, seed):
     score, response, value = columns(people)
@@ -91,7 +91,7 @@ def test_row_order_is_nothing_and_auc_is_that_of_scikit_learn(people, seed):
     assert gains(-score, response).auc == pytest.approx(1 - found.auc, abs=EXACT)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(people=PEOPLE)
 def test_totals_and_limits(people):
     score, response, value = columns(people)
