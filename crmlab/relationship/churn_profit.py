@@ -211,8 +211,9 @@ def expected_maximum_profit(
     hull = _hull(_steps(score, left))
     n = hull["leavers"].iloc[-1] + hull["stayers"].iloc[-1]
     lost, kept = hull["leavers"].to_numpy() / n, hull["stayers"].to_numpy() / n
-    with np.errstate(divide="ignore"):
-        turn = ((incentive + contact) * np.diff(kept) / np.diff(lost) + contact) / (lifetime_value - incentive)
+    more, price = np.diff(lost), (incentive + contact) * np.diff(kept)
+    per_leaver = np.divide(price, more, out=np.full(len(more), np.inf), where=more > 0)
+    turn = (per_leaver + contact) / (lifetime_value - incentive)
     edges = np.clip(np.concatenate([[0.0], turn, [1.0]]), 0, 1)
     chance = np.diff(betainc(alpha, beta, edges))
     accepting = alpha / (alpha + beta) * np.diff(betainc(alpha + 1, beta, edges))  # integral of gamma h(gamma)
