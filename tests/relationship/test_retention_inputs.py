@@ -1,5 +1,7 @@
 """Every row of a table of relationships is accounted for; what cannot be computed is refused in words."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -135,7 +137,7 @@ def test_options_are_checked(options, message):
 
 
 def test_tables_that_are_none_are_refused():
-    options = {"time_unit": "month", "ends": "renewal", "window_end": "2024-12-31"}
+    options: Any = {"time_unit": "month", "ends": "renewal", "window_end": "2024-12-31"}
     with pytest.raises(ContractError, match="did you mean 'start_on'"):
         read_spells(relations(GOOD).rename(columns={"started_on": "start_on"}), **options)
     with pytest.raises(ContractError, match="at least one row"):
@@ -171,7 +173,8 @@ def test_estimates_refuse_what_they_cannot_tell():
         with pytest.raises(ContractError, match="level must lie strictly"):
             call(some, level=1.0)
     curve = survival(some)
-    for tenure in (-1, 12, np.nan, []):
+    wrong_tenures: list[Any] = [-1, 12, np.nan, []]
+    for tenure in wrong_tenures:
         with pytest.raises(ContractError, match="between 0 and 11 months"):
             curve.at(tenure)
     for horizon in (0, 12, np.nan):
@@ -185,7 +188,7 @@ def test_estimates_refuse_what_they_cannot_tell():
     with pytest.raises(ContractError, match="name one or several"):
         table.by()
     with pytest.raises(ContractError, match="key must be one of"):
-        table.by("age")
+        table.by("age")  # type: ignore[arg-type]
     with pytest.raises(ContractError, match="survival needs rows"):
         table.pivot("survival", "tenure", "calendar")
 
@@ -256,7 +259,8 @@ def test_matrices_are_checked():
 
 def test_purchase_stages_check_their_options():
     sample = load("cdnow_sample").transactions
-    options = {"period": "month", "acquisition": "observed"}
+    options: Any = {"period": "month", "acquisition": "observed"}
+    wrong: Any
     for wrong, message in [
         ({"period": "week"}, "period must be"),
         ({"acquisition": "guess"}, "acquisition must be"),

@@ -28,6 +28,10 @@ def from_tenures(entry, exit_, churned, ends="renewal", unit="month") -> Spells:
     return Spells(table, table.iloc[:0].assign(reason=""), {}, unit, ends, None, pd.Timestamp("2030-01-01").date())
 
 
+def day(months: int) -> str:
+    return str(anniversary("2020-01-15", months, "month"))
+
+
 def draw(rng, customers, *, begin=None, begins=36, ends=48, alpha=1.0, beta=5.0) -> Spells:
     """Monthly contracts, each with an own constant chance to leave ~ Beta; customers begin over three years."""
     start = np.datetime64("2020-01-15") + rng.integers(0, 30 * begins, customers).astype("timedelta64[D]")
@@ -35,17 +39,17 @@ def draw(rng, customers, *, begin=None, begins=36, ends=48, alpha=1.0, beta=5.0)
     end = anniversary(start, np.minimum(tenure, 1000), "month")
     table = pd.DataFrame({"customer_id": range(customers), "started_on": start, "ended_on": end})
     table = table.astype({"started_on": "M8[us]", "ended_on": "M8[us]"})
-    found = read_spells(table, time_unit="month", ends="renewal", window_end=anniversary("2020-01-15", ends, "month"))
-    return found if begin is None else found.window(anniversary("2020-01-15", begin, "month"))
+    found = read_spells(table, time_unit="month", ends="renewal", window_end=day(ends))
+    return found if begin is None else found.window(day(begin))
 
 
 def by_loops(table: pd.DataFrame) -> dict[float, float]:
     """The product-limit estimate, counted customer by customer."""
+    rows = list(zip(table["entry"].tolist(), table["exit"].tolist(), table["churned"].tolist(), strict=True))
     share, curve = 1.0, {}
-    for time in sorted(set(table.loc[table["churned"], "exit"])):
-        at_risk = sum(one.entry < time <= one.exit for one in table.itertuples())
-        lost = sum(one.churned and one.exit == time for one in table.itertuples())
-        share *= 1 - lost / at_risk
+    for time in sorted({end for _, end, left in rows if left}):
+        at_risk = sum(entry < time <= end for entry, end, _ in rows)
+        share *= 1 - sum(left and end == time for _, end, left in rows) / at_risk
         curve[time] = share
     return curve
 
