@@ -126,7 +126,7 @@ def plot_targeting(curves: Mapping[str, TargetingCurve], *, unit: str = "outcome
     ax.set(xlabel="share of customers, the highest score first", ylabel=f"incremental {unit}\nper customer of all")
     ax.set_xlim(0, 1)
     ax.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
-    ax.legend()
+    ax.legend(loc="lower right")  # a curve worth drawing runs above the line
     return ax
 
 
@@ -137,10 +137,9 @@ def plot_policies(result: PolicyValue, *, ax: "Axes | None" = None) -> "Axes":
     reach = [table["profit"] - table["low"], table["high"] - table["profit"]]
     ax.barh(range(len(table)), table["profit"], xerr=reach, color=PALETTE[0], ecolor="0.3", capsize=3, height=0.6)
     ax.axvline(0, color="0.3", linewidth=1)
-    names = [f"{name} ({share:.0%})" for name, share in zip(table["policy"], table["share"], strict=True)]
+    names = [f"{name} ({share:.0%} contacted)" for name, share in zip(table["policy"], table["share"], strict=True)]
     ax.set(yticks=range(len(table)), yticklabels=names, ylim=(len(table) - 0.5, -0.5))
     ax.set_xlabel(f"profit per customer over contacting nobody, money, {result.level:.0%} interval")
-    ax.set_ylabel("policy (share contacted)")
     return ax
 
 

@@ -171,7 +171,7 @@ class Depth:
     profit: float
 
 
-def best_depth(curve: TargetingCurve, *, margin: float, contact_cost: float) -> Depth:
+def best_depth(curve: TargetingCurve, *, margin: float, contact_cost: float, at_least: int = 1) -> Depth:
     """Depth of the highest profit on an uplift curve: margin times incremental outcome minus cost of contacts.
 
     Parameters
@@ -182,6 +182,9 @@ def best_depth(curve: TargetingCurve, *, margin: float, contact_cost: float) -> 
         Money per unit of the outcome.
     contact_cost : float
         Money per contact.
+    at_least : int, default 1
+        Customers of each arm that a depth needs to be considered, so that no lucky handful decides; contacting nobody
+        is always possible.
 
     Raises
     ------
@@ -199,6 +202,7 @@ def best_depth(curve: TargetingCurve, *, margin: float, contact_cost: float) -> 
         raise ContractError("a depth is chosen on an uplift curve: a Qini curve counts the treated only")
     table = curve.table
     profit = (margin * table["value"] - contact_cost * table["customers"]) / table["customers"].iloc[-1]
+    profit = profit.where((table[["treated", "control"]].min(axis=1) >= at_least) | (table["customers"] == 0), -np.inf)
     best = int(profit.argmax())
     return Depth(float(table["score"].iloc[best]), float(table["share"].iloc[best]), float(profit.iloc[best]))
 

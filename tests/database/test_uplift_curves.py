@@ -110,6 +110,12 @@ def test_best_depth_is_the_best_threshold():
     assert (nobody.threshold, nobody.share, nobody.profit) == (np.inf, 0.0, 0.0)
 
 
+def test_a_lucky_handful_does_not_decide():
+    curve = uplift_curve(Y, T, S)
+    assert best_depth(curve, margin=1.0, contact_cost=0.9).share == pytest.approx(2 / 6)
+    assert best_depth(curve, margin=1.0, contact_cost=0.9, at_least=2).share == 0
+
+
 def test_policy_by_hand():
     """Chances 0.8 and 0.2; among the first two: 10 - 4, among all: weighted by 1 / chance."""
     y, t, e = [10.0, 4.0, 6.0, 2.0], [1, 0, 1, 0], [0.8, 0.8, 0.2, 0.2]
