@@ -391,7 +391,7 @@ def _too_many(
 
 
 def _about(number: float) -> str:
-    return "more than a billion item sets" if number > 1e9 else f"about {number:,.0f} item sets"
+    return "more than 100 million item sets" if number > _ENOUGH / 10 else f"about {number:,.0f} item sets"
 
 
 def _check_options(min_support: float, max_len: int | None, limit: int) -> None:
