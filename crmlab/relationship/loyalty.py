@@ -81,7 +81,7 @@ def importance_performance(
         problems.append(f"there is no construct {target!r}{suggest(target, fit.constructs)}")
     elif not effects[target].any():
         problems.append(f"no arrow leads to {target!r}")
-    off = [item for item in answers if answers[item].min() < lowest or answers[item].max() > highest]
+    off = [str(item) for item in answers if answers[item].min() < lowest or answers[item].max() > highest]
     if off or not lowest < highest:
         problems.append(
             f"answers off the scale from {lowest:g} to {highest:g}: {', '.join(off[:3]) or 'no such scale'}"

@@ -3,9 +3,10 @@
 Each takes a result, draws it on `ax` (matplotlib Axes; without one on a new figure) and returns the Axes.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
 from crmlab.contracts import one_of, require_columns
@@ -53,7 +54,7 @@ def plot_importance_performance(result: ImportancePerformance, *, ax: "Axes | No
     ax = _axes(ax)
     table = result.table
     ax.scatter(table["importance"], table["performance"], color=PALETTE[0], s=50, zorder=3)
-    _label(ax, table["importance"], table["performance"], list(table.index))
+    _label(ax, table["importance"], table["performance"])
     ax.axvline(table["importance"].mean(), color="0.7", linestyle="--", linewidth=1)
     ax.axhline(table["performance"].mean(), color="0.7", linestyle="--", linewidth=1)
     ax.set(xlabel=f"importance: points of {result.target} per point", ylabel="performance: mean index, 0 to 100 points")
@@ -125,16 +126,33 @@ def plot_double_jeopardy(
     reach = [rows["expected"] - rows["low"], rows["high"] - rows["expected"]]
     ax.errorbar(rows["share"], rows["expected"], yerr=reach, fmt="_", color="0.5", capsize=5, label="norm of its size")
     ax.scatter(rows["share"], rows["observed"], color=PALETTE[1], zorder=3, label="observed")
-    _label(ax, rows["share"], rows["observed"], list(rows.index))
+    _label(ax, rows["share"], rows["observed"], rows["observed"] < rows["expected"])
     ax.set(xlabel="share of the purchases", ylabel=_MEASURE_LABELS[measure])
-    ax.margins(x=0.2)
+    ax.margins(x=0.2, y=0.15)
     ax.legend(frameon=False)
     return ax
 
 
-def _label(ax: "Axes", x: pd.Series, y: pd.Series, names: Sequence[Any]) -> None:
-    for right, up, name in zip(x, y, names, strict=True):
-        ax.annotate(str(name), (right, up), xytext=(7, 5), textcoords="offset points")
+def _label(ax: "Axes", x: pd.Series, y: pd.Series, under: "pd.Series | None" = None) -> None:
+    """Names over their points, or under them: as told, or where a neighbour is close above.
+
+    Points that nearly coincide have one label, below the lowest of them or above the highest.
+    """
+    wide, high = x.max() - x.min(), y.max() - y.min()
+    labelled: set[int] = set()
+    for at in range(len(x)):
+        right, up = (x - x.iloc[at]).abs(), y - y.iloc[at]
+        together = np.flatnonzero(right.le(0.03 * wide) & up.abs().le(0.07 * high)).tolist()
+        others = np.arange(len(x)) != at
+        near = (others & right.le(0.25 * wide) & up.between(0, 0.15 * high)).any()
+        below = bool(near if under is None else under.iloc[at])
+        if at in labelled:
+            continue
+        labelled.update(together)
+        level = y.iloc[together].min() if below else y.iloc[together].max()
+        text = "\n".join(str(x.index[one]) for one in together)
+        offset, side = ((0, -6), "top") if below else ((0, 6), "bottom")
+        ax.annotate(text, (x.iloc[at], level), xytext=offset, textcoords="offset points", ha="center", va=side)
 
 
 def _rectangle(x: float, y: float, width: float, height: float, share: float) -> Any:
