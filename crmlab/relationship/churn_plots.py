@@ -42,7 +42,7 @@ def plot_expected_profit(
         label = f"{name}: {result.profit:.3g} in the mean, asking {result.fraction:.0%}"
         ax.plot(share, result.best_profit(share), color=colour, label=label)
     density = beta.pdf(share, results[0][1].alpha, results[0][1].beta)
-    height = ax.get_ylim()[1] * 0.8 / density.max()
+    height = ax.get_ylim()[1] * 0.4 / density.max()
     ax.fill_between(share, density * height, color="0.88", zorder=0, label="density of acceptance")
     ax.set(xlabel="share of leavers who accept and stay", ylabel="best profit (money per customer)", xlim=(0, 1))
     ax.xaxis.set_major_formatter("{x:.0%}")
