@@ -67,7 +67,7 @@ def plot_hazard(tables: LifeTable | Mapping[str, LifeTable], *, ax: "Axes | None
         reach = np.clip([rows["hazard"] - rows["low"], rows["high"] - rows["hazard"]], 0, None)
         beside = rows["tenure"] + 0.15 * (i - (len(named) - 1) / 2)
         ax.errorbar(beside, rows["hazard"], yerr=reach, fmt="o", ms=4, lw=1, color=colour, label=name)
-    ax.set(xlabel=f"tenure, {unit}s", ylabel=f"share of those at risk who leave in the {unit}", ylim=(0, None))
+    ax.set(xlabel=f"tenure, {unit}s", ylabel="share of those at risk who leave", ylim=(0, None))
     ax.yaxis.set_major_formatter("{x:.0%}")
     if isinstance(tables, Mapping):
         ax.legend(frameon=False)

