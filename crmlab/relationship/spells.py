@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 Ends = Literal["renewal", "any_time"]
 _NEEDED = ("customer_id", "started_on", "ended_on")
-_FOREVER = np.datetime64("9999-12-31", "D")
+_FOREVER = pd.Timestamp("9999-12-31")
 
 
 @dataclass(frozen=True, eq=False)
@@ -189,7 +189,7 @@ def _read(relationships: pd.DataFrame) -> pd.DataFrame:
         if not pd.api.types.is_datetime64_dtype(table[name]):
             problems.append(f"{name} is of type {table[name].dtype}; make it dates, e.g. with pandas.to_datetime")
         else:
-            table[name] = table[name].dt.normalize()
+            table[name] = table[name].astype("datetime64[us]").dt.normalize()
     if problems:
         raise ContractError("these columns are no dates without a time zone", problems)
     return table
@@ -222,11 +222,10 @@ def _reasons(table: pd.DataFrame, unit: TimeUnit, ends: Ends) -> pd.Series:
 
 def _overlaps(table: pd.DataFrame) -> pd.Series:
     """Whether a spell shares a day with another one of its customer; the order of the rows plays no part."""
-    ordered = table.assign(ended_on=table["ended_on"].fillna(pd.Timestamp(_FOREVER))).sort_values(
-        ["customer_id", "started_on"]
-    )
-    latest = ordered.groupby("customer_id")["ended_on"].cummax().groupby(ordered["customer_id"]).shift()
-    following = ordered.groupby("customer_id")["started_on"].shift(-1)
+    who = pd.Series(pd.factorize(table["customer_id"])[0], table.index)
+    ordered = table.assign(who=who, ended_on=table["ended_on"].fillna(_FOREVER)).sort_values(["who", "started_on"])
+    latest = ordered.groupby("who")["ended_on"].cummax().groupby(ordered["who"]).shift()
+    following = ordered.groupby("who")["started_on"].shift(-1)
     return ((ordered["started_on"] < latest) | (ordered["ended_on"] > following)).reindex(table.index)
 
 

@@ -151,9 +151,8 @@ def sequences(panel: pd.DataFrame, length: int) -> tuple[list[str], pd.DataFrame
     stages = [str(name) for name in named.cat.categories]
     if len(stages) < 2:
         raise ContractError(f"every row of the panel is in stage {stages[0]!r}: a chain needs two stages or more")
-    table = pd.DataFrame(
-        {"customer_id": panel["customer_id"], "when": when, "stage_0": named.cat.codes.astype("int64")}
-    )
+    who = pd.factorize(panel["customer_id"])[0]
+    table = pd.DataFrame({"customer_id": who, "when": when, "stage_0": named.cat.codes.astype("int64")})
     table = table.sort_values(["customer_id", "when"])
     by = table.groupby("customer_id")
     step = by["when"].diff()

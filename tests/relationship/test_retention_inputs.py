@@ -84,6 +84,18 @@ def test_the_order_and_the_index_of_the_rows_play_no_part():
     assert len(read_spells(same_index, time_unit="month", ends="renewal", window_end="2024-12-31").table) == 2
 
 
+def test_dates_of_any_resolution_and_ids_of_any_kind():
+    given = relations(GOOD, ("b", "2024-01-01", None), (7, "2024-01-01", None), (7, "2024-02-01", None))
+    for unit in ("s", "ms", "us", "ns"):
+        dated = given.astype({"started_on": f"datetime64[{unit}]", "ended_on": f"datetime64[{unit}]"})
+        found = read_spells(dated, time_unit="month", ends="renewal", window_end="2024-12-31")
+        assert found.table["customer_id"].tolist() == ["a", "b"]
+        assert found.table["exit"].tolist() == [3, 11]
+    zoned = given.assign(started_on=given["started_on"].dt.tz_localize("UTC"))
+    with pytest.raises(ContractError, match="no dates without a time zone"):
+        read_spells(zoned, time_unit="month", ends="renewal", window_end="2024-12-31")
+
+
 def test_entry_and_exit_of_a_stock_sample():
     """By hand: seen from the evening of 30 June on."""
     rows = [

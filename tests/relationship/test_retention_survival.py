@@ -1,6 +1,7 @@
 """Survival, life tables and cohorts: printed values, hand-made tables, a count by loops, and simulated truth."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -164,6 +165,27 @@ def test_the_three_tables_agree():
     assert (table["at_risk"] == life.loc[table.index, "at_risk"]).all()
     assert (1 - table["retention"]).to_numpy() == pytest.approx(life.loc[table.index, "hazard"].to_numpy())
     assert retention_table(stock, period="quarter").by("cohort")["churned"].sum() == stock.table["churned"].sum()
+
+
+def test_without_contract_only_whole_units_count_and_the_rates_are_right():
+    """Ends on any day at a constant rate: every unit of tenure keeps exp(-rate), in a stock sample too."""
+    rng = np.random.default_rng(8)
+    begun = np.datetime64("2023-01-01") + rng.integers(0, 700, 20_000).astype("timedelta64[D]")
+    ended = begun + (1 + rng.exponential(200, 20_000).astype(int)).astype("timedelta64[D]")
+    table = pd.DataFrame({"customer_id": range(20_000), "started_on": begun, "ended_on": ended})
+    table = table.astype({"started_on": "M8[us]", "ended_on": "M8[us]"})
+    options: Any = {"time_unit": "week", "ends": "any_time", "window_begin": "2024-03-03", "window_end": "2024-12-08"}
+    stock = read_spells(table, **options)
+    kept = np.exp(-7 / 200)
+    cells = retention_table(stock, period="quarter")
+    rates = cells.by("tenure").loc[1:40]
+    assert np.average(rates["retention"], weights=rates["at_risk"]) == pytest.approx(kept, abs=0.002)  # 4 errors
+    assert ((rates["low"] <= kept) & (kept <= rates["high"])).mean() == pytest.approx(0.95, abs=0.1)  # 40 intervals
+    hazard = life_table(stock).table.iloc[:40]
+    assert np.average(hazard["hazard"], weights=hazard["at_risk"]) == pytest.approx(1 - kept, abs=0.002)
+    counted = stock.table[(stock.table["entry"] <= 9) & (stock.table["exit"] > 9)]
+    whole = (pd.Timestamp("2024-12-08") - counted["started_on"]).dt.days >= 70
+    assert cells.by("tenure").loc[10, "at_risk"] == whole.sum()
 
 
 def truth(t, alpha=1.0, beta=5.0) -> np.ndarray:
