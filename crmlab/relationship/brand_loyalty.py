@@ -14,6 +14,7 @@ from scipy.special import betaln
 
 from crmlab.errors import ContractError
 from crmlab.models.brands import DirichletMultinomial
+from crmlab.stats import check_level
 
 if TYPE_CHECKING:
     from crmlab.models.base import Floats
@@ -101,8 +102,9 @@ def double_jeopardy(purchases: pd.DataFrame, *, seed: int, n: int = 500, level: 
     >>> double_jeopardy(panel, seed=1, n=100).table.loc["ours", "verdict"].tolist()
     ['within', 'within', 'within', 'within']
     """
-    if not 0 < level < 1 or n < 100:
-        raise ContractError(f"level must lie between 0 and 1 and n be at least 100, got level={level} and n={n}")
+    check_level(level)
+    if n < 100:
+        raise ContractError(f"a range needs at least 100 panels, got n={n}")
     split = DirichletMultinomial(purchases)
     s = split.fit().S
     counts = split.purchases[split.purchases.sum(axis=1) > 0]

@@ -8,7 +8,7 @@ from scipy.special import ndtri, stdtrit
 
 from crmlab.contracts import aligned, broken_rules, require_columns, suggest
 from crmlab.errors import ContractError
-from crmlab.stats import Interval
+from crmlab.stats import Interval, check_level
 
 if TYPE_CHECKING:
     from crmlab.models.paths import PathModelResults
@@ -178,7 +178,7 @@ def loyalty_matrix(
     >>> loyalty_matrix(said, done).table["customers"].to_dict()
     {'loyalty': 2, 'latent loyalty': 1, 'spurious loyalty': 1, 'no loyalty': 2}
     """
-    _check_level(level)
+    check_level(level)
     given = {"attitude": attitude, "behaviour": behaviour} | ({} if outcome is None else {"outcome": outcome})
     people = aligned("a loyalty matrix", **given)
     limits = {"attitude": attitude_above, "behaviour": behaviour_above}
@@ -271,8 +271,3 @@ def loyalty_indicators(purchases: pd.DataFrame, brand: str) -> pd.DataFrame:
     after_own = follows & log["own"].shift(fill_value=False)
     again = log[after_own].groupby("customer_id")["own"].mean()
     return people.assign(sole_buyer=people["brands"] == 1, repeat_rate=again.reindex(people.index))
-
-
-def _check_level(level: float) -> None:
-    if not 0 < level < 1:
-        raise ContractError(f"level must lie strictly between 0 and 1, got {level}")

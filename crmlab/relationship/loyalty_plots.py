@@ -14,7 +14,7 @@ from crmlab.errors import ContractError
 from crmlab.relationship.brand_loyalty import DoubleJeopardy, Measure
 from crmlab.relationship.loyalty import ImportancePerformance, LoyaltyMatrix
 from crmlab.relationship.recommendation import NetPromoterScore
-from crmlab.stats import PALETTE
+from crmlab.stats import PALETTE, axes_or_new
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -36,7 +36,7 @@ def plot_effects(table: pd.DataFrame, *, ax: "Axes | None" = None) -> "Axes":
         ``estimate``, ``low`` and ``high``, as from ``PathModelResults.bootstrap``; the index names the rows.
     """
     require_columns(table, ["estimate", "low", "high"], "plot_effects")
-    ax = _axes(ax)
+    ax = axes_or_new(ax)
     names = [" → ".join(map(str, name)) if isinstance(name, tuple) else str(name) for name in table.index]
     for at, (_, row) in enumerate(table.iterrows()):
         sure = not row["low"] <= 0 <= row["high"]
@@ -51,7 +51,7 @@ def plot_effects(table: pd.DataFrame, *, ax: "Axes | None" = None) -> "Axes":
 
 def plot_importance_performance(result: ImportancePerformance, *, ax: "Axes | None" = None) -> "Axes":
     """Importance against performance; low on the right is where to begin."""
-    ax = _axes(ax)
+    ax = axes_or_new(ax)
     table = result.table
     ax.scatter(table["importance"], table["performance"], color=PALETTE[0], s=50, zorder=3)
     _label(ax, table["importance"], table["performance"])
@@ -72,7 +72,7 @@ def plot_loyalty_matrix(result: LoyaltyMatrix, *, outcome: str = "outcome", ax: 
     outcome : str, default "outcome"
         What to call the outcome.
     """
-    ax = _axes(ax)
+    ax = axes_or_new(ax)
     for cell, row in result.table.iterrows():
         x, y = int(row["behaviour"] == "high"), int(row["attitude"] == "high")
         share = row["share"]
@@ -98,7 +98,7 @@ def plot_net_promoter_scores(scores: Mapping[str, NetPromoterScore], *, ax: "Axe
     """
     if not scores:
         raise ContractError("there is no score to draw")
-    ax = _axes(ax)
+    ax = axes_or_new(ax)
     for at, one in enumerate(scores.values()):
         ax.plot([one.low, one.high], [at, at], color=PALETTE[0], linewidth=2)
         ax.plot(one.score, at, "o", color=PALETTE[0])
@@ -121,7 +121,7 @@ def plot_double_jeopardy(
         What is shown, "share_of_requirements" by default.
     """
     one_of("measure", measure, Measure)
-    ax = _axes(ax)
+    ax = axes_or_new(ax)
     rows = result.table.xs(measure, level="measure")
     reach = [rows["expected"] - rows["low"], rows["high"] - rows["expected"]]
     ax.errorbar(rows["share"], rows["expected"], yerr=reach, fmt="_", color="0.5", capsize=5, label="norm of its size")
@@ -159,11 +159,3 @@ def _rectangle(x: float, y: float, width: float, height: float, share: float) ->
     from matplotlib.patches import Rectangle
 
     return Rectangle((x, y), width, height, facecolor=PALETTE[0], alpha=0.1 + 0.5 * share)
-
-
-def _axes(ax: "Axes | None") -> "Axes":
-    if ax is not None:
-        return ax
-    import matplotlib.pyplot as plt
-
-    return plt.subplots()[1]

@@ -18,7 +18,7 @@ from scipy.special import ndtri
 
 from crmlab.contracts import aligned, broken_rules
 from crmlab.errors import ContractError
-from crmlab.stats import Interval
+from crmlab.stats import Interval, check_level
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -185,6 +185,4 @@ def _difference(counts: "npt.NDArray[np.float64]") -> tuple[float, float]:
 
 
 def _quantile(level: float) -> float:
-    if not 0 < level < 1:
-        raise ContractError(f"level must lie strictly between 0 and 1, got {level}")
-    return float(ndtri((1 + level) / 2))
+    return float(ndtri((1 + check_level(level)) / 2))
