@@ -135,10 +135,11 @@ def _read(
 ) -> "tuple[Array, Array, Array, Array, Array]":
     """Outcome, treatment, instrument, controls with a constant, and the number of the cluster."""
     table = frame[list(controls)]
-    dummies = pd.get_dummies(table, columns=list(table.select_dtypes(exclude=["number", "bool"])), drop_first=True)
-    values = frame[list(numbers)].apply(pd.to_numeric, errors="coerce").join(dummies).astype("float64")
+    words = list(table.select_dtypes(exclude=["number", "bool"]))
+    others = pd.get_dummies(table, columns=words, drop_first=True) if words else table
+    values = frame[list(numbers)].apply(pd.to_numeric, errors="coerce").join(others).astype("float64")
     rules = {f"{name}: not a finite number": ~np.isfinite(values[name]) for name in values}
-    named = [cluster, *table.select_dtypes(exclude=["number", "bool"])]
+    named = [cluster, *words]
     problems = broken_rules(rules | {f"{name}: missing": frame[name].isna() for name in named})
     if not problems:
         problems = [f"{name}: the same value in every row" for name in values if values[name].nunique() < 2]
@@ -147,8 +148,8 @@ def _read(
     if frame.empty or problems:
         raise ContractError("the effect cannot be estimated (rows counted from 1)", problems or ["no row"])
     y, d, z = values[list(numbers)].to_numpy().T
-    others = np.column_stack([values[list(dummies)].to_numpy(), np.ones(len(values))])
-    return y, d, z, others, pd.factorize(frame[cluster])[0]
+    with_constant = np.column_stack([values[list(others)].to_numpy(), np.ones(len(values))])
+    return y, d, z, with_constant, pd.factorize(frame[cluster])[0]
 
 
 def _fit(y: "Array", x: "Array", z: "Array", groups: "Array") -> "tuple[float, float, Array]":

@@ -53,16 +53,10 @@ def plot_staffing(curve: pd.DataFrame, *, ax: "Axes | None" = None) -> "Axes":
     ax.plot(curve["agents"], curve["agents_cost"], "--", color=PALETTE[0], label="agents")
     ax.plot(curve["agents"], curve["lost_cost"], ":", color=PALETTE[1], label="callers who hang up")
     ax.plot(curve["agents"], curve["cost"], "o-", ms=4, color="black", label="both")
-    best = curve.loc[curve["cost"].idxmin()]
-    ax.axvline(best["agents"], color="grey", lw=1)
-    ax.annotate(
-        f"cheapest: {best['agents']:.0f}",
-        (best["agents"], ax.get_ylim()[1] * 0.95),
-        xytext=(6, 0),
-        textcoords="offset points",
-    )
+    best = int(curve["agents"].iloc[int(np.argmin(curve["cost"]))])
+    ax.axvline(best, color="grey", lw=1, label=f"cheapest: {best}")
     ax.set(xlabel="agents on the phone", ylabel="money an hour", ylim=(0, None))
-    ax.legend(frameon=False)
+    ax.legend(frameon=False, ncols=4, loc="lower center", bbox_to_anchor=(0.5, 1.0), fontsize=10)
     return ax
 
 
