@@ -6,7 +6,14 @@
 * `person_periods`, `history_before` and `split_in_time` prepare a model of leaving without a look into the future.
 * `maximum_profit`, `expected_maximum_profit`, `savings_curve`, `targeting_value` and `ask_at_minimum_risk` say what
   asking the riskiest to stay is worth; `choose_hiatus` and `gone_errors` when silence means gone.
-* Figures are in `crmlab.relationship.plots` and `crmlab.relationship.churn_plots`.
+* `erlang_c`, `erlang_a`, `staff_for`, `staffing_curve`, `mean_patience`, `desk_table` say how long callers wait and how
+  many agents pay; `orders_after` and `compare_groups` what a problem and its recovery do to buying.
+* `two_stage_least_squares` finds what peers do to a purchase; `network`, `choose_seeds`, `reach` how far it spreads;
+  `referral_flows` who refers customers to whom.
+* `joining_panel`, `group_time_effects`, `effects_by`, `overall_effect` and `encouraged_effect` say what joining a
+  programme caused, `two_way_effect` what a regression would have said, `pre_trend_test` and `sensitivity` whether to
+  believe it; `point_lots` and `points_liability` what points still cost. Figures: `crmlab.relationship.programme_plots`.
+* Figures are in `crmlab.relationship.plots`, `crmlab.relationship.churn_plots` and `crmlab.relationship.service_plots`.
 """
 
 from crmlab.relationship.chains import OrderTest, StageChain, absorption, order_test, stage_chain, time_in_stage
@@ -25,45 +32,99 @@ from crmlab.relationship.churn_profit import (
     expected_maximum_profit,
     maximum_profit,
 )
+from crmlab.relationship.influence import InstrumentedEffect, two_stage_least_squares
 from crmlab.relationship.lexis import RetentionTable, retention_table
+from crmlab.relationship.programme import GroupTimeEffects, Panel, group_time_effects, joining_panel
+from crmlab.relationship.programme_averages import (
+    Averages,
+    Encouragement,
+    TwoWay,
+    effects_by,
+    encouraged_effect,
+    overall_effect,
+    two_way_effect,
+)
+from crmlab.relationship.programme_points import PointsLiability, point_lots, points_liability
+from crmlab.relationship.programme_trends import Sensitivity, TrendTest, pre_trend_test, sensitivity
+from crmlab.relationship.recovery import Aftermath, GroupComparison, compare_groups, orders_after
 from crmlab.relationship.retention import LifeTable, SurvivalCurve, life_table, survival
+from crmlab.relationship.service import Waiting, erlang_a, erlang_c
+from crmlab.relationship.service_staffing import desk_table, mean_patience, staff_for, staffing_curve
 from crmlab.relationship.silence import GoneErrors, Hiatus, choose_hiatus, gone_errors
 from crmlab.relationship.spells import Spells, read_spells
 from crmlab.relationship.stages import purchase_stages
+from crmlab.relationship.word_of_mouth import Network, ReferralFlows, choose_seeds, network, reach, referral_flows
 
 __all__ = [
     "COSTS",
+    "Aftermath",
+    "Averages",
+    "Encouragement",
     "ExpectedMaximumProfit",
     "GoneErrors",
+    "GroupComparison",
+    "GroupTimeEffects",
     "Hiatus",
+    "InstrumentedEffect",
     "LifeTable",
     "MaximumProfit",
+    "Network",
     "OrderTest",
+    "Panel",
     "PersonPeriods",
+    "PointsLiability",
+    "ReferralFlows",
     "RetentionTable",
     "SavingsCurve",
+    "Sensitivity",
     "Spells",
     "StageChain",
     "SurvivalCurve",
     "TargetingValue",
     "TimeSplit",
+    "TrendTest",
+    "TwoWay",
+    "Waiting",
     "absorption",
     "ask_at_minimum_risk",
     "choose_hiatus",
+    "choose_seeds",
+    "compare_groups",
+    "desk_table",
+    "effects_by",
+    "encouraged_effect",
+    "erlang_a",
+    "erlang_c",
     "expected_maximum_profit",
     "gone_errors",
+    "group_time_effects",
     "history_before",
+    "joining_panel",
     "life_table",
     "maximum_profit",
+    "mean_patience",
+    "network",
     "order_test",
+    "orders_after",
+    "overall_effect",
     "person_periods",
+    "point_lots",
+    "points_liability",
+    "pre_trend_test",
     "purchase_stages",
+    "reach",
     "read_spells",
+    "referral_flows",
     "retention_table",
     "savings_curve",
+    "sensitivity",
     "split_in_time",
+    "staff_for",
+    "staffing_curve",
     "stage_chain",
     "survival",
     "targeting_value",
     "time_in_stage",
+    "two_stage_least_squares",
+    "two_way_effect",
 ]
