@@ -303,13 +303,59 @@ def broken_rules(rules: Mapping[str, Any]) -> list[str]:
     ]
 
 
+def check_aligned(what: str, **columns: Any) -> None:
+    """Refuse columns (or tables) that are empty, of another shape or length, or with different indices.
+
+    Parameters
+    ----------
+    what : str
+        What they are for, the subject of the message: ``"a gains curve"``.
+    **columns
+        By name: one value for each customer, or a DataFrame with one row for each.
+
+    Raises
+    ------
+    ContractError
+        Naming the columns, their lengths or shapes.
+
+    Examples
+    --------
+    >>> check_aligned("a gains curve", score=[0.9, 0.2], response=[1, 0, 1])
+    Traceback (most recent call last):
+    crmlab.errors.ContractError: a gains curve needs columns of the same length, got score 2, response 3
+    """
+    shapes = {name: _shape(one) for name, one in columns.items()}
+    for name, shape in shapes.items():
+        if len(shape) != 1 and not isinstance(columns[name], pd.DataFrame):
+            found = f"shape {shape}" if shape else f"one {type(columns[name]).__name__}"
+            raise ContractError(f"{what} needs one value per row in {name}, got {found}")
+    lengths = ", ".join(f"{name} {shape[0]:,}" for name, shape in shapes.items())
+    if len({shape[0] for shape in shapes.values()}) > 1:
+        raise ContractError(f"{what} needs columns of the same length, got {lengths}")
+    if not all(shape[0] for shape in shapes.values()):
+        raise ContractError(f"{what} cannot be made of no row: {' and '.join(columns)} are empty")
+    labelled = {name: one.index for name, one in columns.items() if isinstance(one, pd.Series | pd.DataFrame)}
+    if any(not index.equals(next(iter(labelled.values()))) for index in labelled.values()):
+        raise ContractError(
+            f"{what} needs the same index on {' and '.join(labelled)}: take them from one table, or reindex one like "
+            "the other"
+        )
+
+
+def _shape(values: Any) -> tuple[int, ...]:
+    try:
+        return np.shape(values)
+    except ValueError:  # rows of different lengths
+        return (len(values), -1)
+
+
 def aligned(what: str, **columns: Any) -> pd.DataFrame:
     """Columns of numbers about the same customers as one table of floats, with the index of those that have one.
 
     Raises
     ------
     ContractError
-        If there is no row, lengths or indices differ, or a value is not a finite number.
+        As `check_aligned`, or if a column does not hold numbers (or yes and no), or one of them is missing or infinite.
 
     Examples
     --------
@@ -318,21 +364,23 @@ def aligned(what: str, **columns: Any) -> pd.DataFrame:
     crmlab.errors.ContractError: a gains curve cannot be made of these columns (rows counted from 1)
       - score: not a finite number in 1 rows (first: 2)
     """
+    check_aligned(what, **columns)
+    tables = [name for name, one in columns.items() if isinstance(one, pd.DataFrame)]
+    if tables:
+        raise ContractError(f"{what} needs one column of numbers in {tables[0]}, not a table")
     series = {name: pd.Series(one) for name, one in columns.items()}
-    labelled = [name for name, one in columns.items() if isinstance(one, pd.Series)]
-    lengths = ", ".join(f"{name} {len(one):,}" for name, one in series.items())
-    if len({len(one) for one in series.values()}) > 1:
-        raise ContractError(f"{what} needs columns of the same length, got {lengths}")
-    if any(not series[name].index.equals(series[labelled[0]].index) for name in labelled[1:]):
-        raise ContractError(f"{what} needs the same index on {' and '.join(labelled)}: take them from one table")
-    numbers = {
-        name: pd.to_numeric(one, errors="coerce").to_numpy("float64", na_value=np.nan) for name, one in series.items()
-    }
-    table = pd.DataFrame(numbers, index=series[labelled[0]].index if labelled else None)
-    problems = broken_rules({f"{name}: not a finite number": ~np.isfinite(table[name]) for name in table})
-    if table.empty or problems:
-        raise ContractError(f"{what} cannot be made of these columns (rows counted from 1)", problems or ["no row"])
-    return table
+    problems = [
+        f"{name}: no numbers but {one.dtype} (first: {', '.join(map(repr, one.head(3)))}); convert it first"
+        for name, one in series.items()
+        if not pd.api.types.is_numeric_dtype(one) or pd.api.types.is_complex_dtype(one)
+    ]
+    if not problems:
+        numbers = {name: one.to_numpy("float64", na_value=np.nan) for name, one in series.items()}
+        problems = broken_rules({f"{name}: not a finite number": ~np.isfinite(one) for name, one in numbers.items()})
+    if problems:
+        raise ContractError(f"{what} cannot be made of these columns (rows counted from 1)", problems)
+    labelled = [one.index for name, one in series.items() if isinstance(columns[name], pd.Series)]
+    return pd.DataFrame(numbers, index=labelled[0] if labelled else None)
 
 
 _SUMMARY_NUMBERS = (

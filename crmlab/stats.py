@@ -1,4 +1,4 @@
-"""Small shared statistics: concentration, intervals, and the look of the figures.
+"""Small shared statistics: concentration, intervals, and the axes and the look of the figures.
 
 Nothing here knows a customer; every function takes plain numbers. Nothing changes global state at import:
 a notebook that wants the house style of figures calls `theme` itself.
@@ -6,12 +6,17 @@ a notebook that wants the house style of figures calls `theme` itself.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from crmlab.errors import ContractError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
 
 PALETTE: tuple[str, ...] = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F", "#000000")
 """Eight colours that colour-blind readers can tell apart (Okabe & Ito 2008; grey in place of its yellow)."""
@@ -163,7 +168,7 @@ def bootstrap_interval(
     observed = np.asarray(values)
     if len(observed) < 2:
         raise ContractError(f"the bootstrap needs at least 2 observations, got {len(observed)}")
-    _check_level(level)
+    check_level(level)
     rng = np.random.default_rng(seed)
     draws = [float(statistic(observed[rng.integers(0, len(observed), len(observed))])) for _ in range(n)]
     low, high = np.quantile(draws, [(1.0 - level) / 2.0, (1.0 + level) / 2.0])
@@ -192,11 +197,33 @@ def proportion_interval(successes: int, n: int, level: float = 0.95) -> Interval
     """
     if not 0 <= successes <= n or n == 0:
         raise ContractError(f"need 0 <= successes <= n and n > 0, got successes={successes}, n={n}")
-    _check_level(level)
+    check_level(level)
     from scipy.stats import binomtest
 
     interval = binomtest(successes, n).proportion_ci(level, method="wilson")
     return Interval(successes / n, float(interval.low), float(interval.high), level)
+
+
+def check_level(level: float) -> float:
+    """Return a confidence level, if it lies strictly between 0 and 1."""
+    if not 0.0 < level < 1.0:
+        raise ContractError(f"level must lie strictly between 0 and 1, got {level}")
+    return level
+
+
+def axes_or_new(ax: "Axes | None", **figure: Any) -> "Axes":
+    """The Axes as given, or those of a new figure, made with the arguments `figure` (``figsize``, say)."""
+    if ax is not None:
+        return ax
+    import matplotlib.pyplot as plt
+
+    return plt.subplots(**figure)[1]
+
+
+def percent_axis(*axes: "Axis") -> None:
+    """Write the numbers of each axis (``ax.xaxis``, ``ax.yaxis``) as whole per cents of 1."""
+    for axis in axes:
+        axis.set_major_formatter("{x:.0%}")
 
 
 def theme() -> None:
@@ -235,8 +262,3 @@ def _shares_of_something(values: npt.ArrayLike) -> np.ndarray:
     if not array.any():
         raise ContractError("all values are zero, so nobody has a share of anything")
     return array
-
-
-def _check_level(level: float) -> None:
-    if not 0.0 < level < 1.0:
-        raise ContractError(f"level must lie strictly between 0 and 1, got {level}")

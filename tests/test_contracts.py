@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from crmlab import contracts
-from crmlab.contracts import FIELDS, check_summary, check_table, require_columns, suggest
+from crmlab.contracts import FIELDS, aligned, check_aligned, check_summary, check_table, require_columns, suggest
 from crmlab.errors import ContractError
 
 
@@ -144,3 +144,56 @@ def test_a_summary_whose_index_repeats_keeps_its_rows():
     checked = check_summary(frame, ["frequency", "recency", "T"])
     assert checked["frequency"].tolist() == [1, 2, 0]
     assert checked.index.tolist() == [0, 0, 1]
+
+
+GOOD = [0.5, 1.5, 2.5]
+
+
+@pytest.mark.parametrize(
+    ("column", "said"),
+    [
+        ([], "same length, got a 3, b 0"),
+        ([1.0, 2.0], "same length, got a 3, b 2"),
+        (7.0, "one value per row in b, got one float"),
+        ("abc", "one value per row in b, got one str"),
+        (None, "one value per row in b, got one NoneType"),
+        ({"x": 1}, "one value per row in b, got one dict"),
+        ((x for x in GOOD), "one value per row in b, got one generator"),
+        (np.ones((3, 2)), "one value per row in b, got shape (3, 2)"),
+        ([[1], [2, 3], [4]], "one value per row in b, got shape (3, -1)"),
+        (pd.DataFrame({"x": GOOD}), "one column of numbers in b, not a table"),
+        (["1", "2", "3"], "b: no numbers but str (first: '1', '2', '3'); convert it first"),
+        ([1, "x", 2.0], "b: no numbers but object (first: 1, 'x', 2.0)"),
+        ([True, None, False], "b: no numbers but object"),
+        (pd.Categorical([0, 1, 1]), "b: no numbers but category"),
+        (pd.date_range("2024-01-01", periods=3), "b: no numbers but datetime64"),
+        (np.array([1j, 2, 3]), "b: no numbers but complex128"),
+        ([1.0, np.nan, np.inf], "b: not a finite number in 2 rows (first: 2, 3)"),
+        (pd.array([1, None, 3], dtype="Int64"), "b: not a finite number in 1 rows (first: 2)"),
+    ],
+)
+def test_columns_that_are_no_numbers_about_the_same_rows(column, said):
+    with pytest.raises(ContractError) as caught:
+        aligned("a sum", a=GOOD, b=column)
+    assert said in str(caught.value)
+
+
+def test_aligned_keeps_the_index_and_refuses_another():
+    one = pd.Series(GOOD, index=["x", "x", "y"])
+    found = aligned("a sum", a=[True, False, True], b=one, c=pd.array([1, 2, 3], dtype="Int64"))
+    assert found.index.tolist() == ["x", "x", "y"]
+    assert (found.dtypes == "float64").all()
+    assert found.to_numpy().tolist() == [[1, 0.5, 1], [0, 1.5, 2], [1, 2.5, 3]]
+    with pytest.raises(ContractError, match="the same index on a and b"):
+        aligned("a sum", a=one, b=one.sort_index(ascending=False))
+    with pytest.raises(ContractError, match="no row: a and b are empty"):
+        aligned("a sum", a=[], b=pd.Series([], dtype=float))
+
+
+def test_tables_are_aligned_by_rows():
+    table = pd.DataFrame({"p": GOOD, "q": ["a", "b", "c"]}, index=[5, 6, 7])
+    check_aligned("a fit", y=GOOD, x=table)
+    with pytest.raises(ContractError, match="the same index on y and x"):
+        check_aligned("a fit", y=pd.Series(GOOD), x=table)
+    with pytest.raises(ContractError, match="got y 2, x 3"):
+        check_aligned("a fit", y=GOOD[:2], x=table)

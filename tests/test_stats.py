@@ -9,7 +9,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crmlab.errors import ContractError
-from crmlab.stats import PALETTE, bootstrap_interval, gini, lorenz, proportion_interval, theme, top_share
+from crmlab.stats import (
+    PALETTE,
+    axes_or_new,
+    bootstrap_interval,
+    check_level,
+    gini,
+    lorenz,
+    percent_axis,
+    proportion_interval,
+    theme,
+    top_share,
+)
 
 VALUES = st.lists(st.floats(0, 1e9), min_size=1, max_size=40).filter(lambda values: sum(values) > 1e-3)
 
@@ -131,3 +142,21 @@ def test_import_changes_no_style_and_loads_no_plotting():
         "import crmlab.stats, crmlab.database, sys; assert not {'matplotlib', 'seaborn', 'sklearn'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_axes_are_the_given_ones_or_new_and_write_per_cents():
+    import matplotlib.pyplot as plt
+
+    ax = axes_or_new(None, figsize=(3, 2))
+    assert axes_or_new(ax) is ax
+    assert ax.figure.get_size_inches().tolist() == [3, 2]
+    percent_axis(ax.xaxis, ax.yaxis)
+    assert [axis.get_major_formatter()(0.25) for axis in (ax.xaxis, ax.yaxis)] == ["25%", "25%"]
+    plt.close("all")
+
+
+@pytest.mark.parametrize("level", [0, 1, 95, -0.5, float("nan")])
+def test_a_level_that_is_none(level):
+    assert check_level(0.9) == 0.9
+    with pytest.raises(ContractError, match="strictly between 0 and 1"):
+        check_level(level)

@@ -11,9 +11,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from crmlab.contracts import broken_rules, require_columns
-from crmlab.database.experiment import check_level, check_money, cluster_codes, covariates, read_experiment
+from crmlab.database.experiment import check_money, cluster_codes, covariates, read_experiment
 from crmlab.errors import ContractError
-from crmlab.stats import Interval, proportion_interval
+from crmlab.stats import Interval, check_level, proportion_interval
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,7 +13,7 @@ from crmlab.database.campaign import ReadOut
 from crmlab.database.campaign_design import Balance, TestPlan, plan_test
 from crmlab.database.policy import PolicyValue, TargetingCurve
 from crmlab.errors import ContractError
-from crmlab.stats import PALETTE
+from crmlab.stats import PALETTE, axes_or_new, percent_axis
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 def plot_power(plan: TestPlan, *, ax: "Axes | None" = None) -> "Axes":
     """Power of the planned test by its number of customers, with the plan marked."""
-    ax = _axes(ax)
+    ax = axes_or_new(ax)
     sizes = np.unique(np.geomspace(max(plan.customers / 20, 4), plan.customers * 4, 60).astype(int))
     powers = [
         plan_test(
@@ -41,7 +41,7 @@ def plot_power(plan: TestPlan, *, ax: "Axes | None" = None) -> "Axes":
     ax.set(xscale="log", xlabel="customers in the test, both arms (log scale)", ylim=(0, 1.02))
     ax.set_ylabel(f"chance to find {plan.difference:.3g}")
     ax.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
-    ax.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+    percent_axis(ax.yaxis)
     ax.legend(loc="lower right")
     return ax
 
@@ -59,7 +59,7 @@ def plot_effects(
         What the effect is, with its unit.
     """
     _some(results, "read-outs")
-    ax = _axes(ax)
+    ax = axes_or_new(ax)
     lines = []
     for name, result in results.items():
         lines.append((name, result.difference, PALETTE[0]))
@@ -85,7 +85,7 @@ def plot_balance(result: Balance, *, most: int = 25, ax: "Axes | None" = None) -
     most : int, default 25
         Covariates shown.
     """
-    ax = _axes(ax)
+    ax = axes_or_new(ax)
     order = result.table["smd"].abs().sort_values(ascending=False, kind="stable").index[:most]
     table = result.table.loc[order]
     ax.plot(table["smd"], range(len(table)), "o", color=PALETTE[0])
@@ -118,21 +118,21 @@ def plot_targeting(curves: Mapping[str, TargetingCurve], *, unit: str = "outcome
     kinds = {curve.kind for curve in curves.values()}
     if len(kinds) > 1:
         raise ContractError("draw uplift curves or Qini curves: the two cannot share an axis")
-    ax = _axes(ax)
+    ax = axes_or_new(ax)
     for (name, curve), colour in zip(curves.items(), cycle(PALETTE), strict=False):
         per_customer = curve.table["value"] / curve.table["customers"].iloc[-1]
         ax.plot(curve.table["share"], per_customer, color=colour, label=f"{name}: coefficient {curve.coefficient:.3f}")
     ax.plot([0, 1], [0, per_customer.iloc[-1]], color="0.5", linestyle="--", linewidth=1, label="random order")
     ax.set(xlabel="share of customers, the highest score first", ylabel=f"incremental {unit}\nper customer of all")
     ax.set_xlim(0, 1)
-    ax.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+    percent_axis(ax.xaxis)
     ax.legend(loc="lower right")  # a curve worth drawing runs above the line
     return ax
 
 
 def plot_policies(result: PolicyValue, *, ax: "Axes | None" = None) -> "Axes":
     """Profit per customer of each policy over contacting nobody, with its interval."""
-    ax = _axes(ax)
+    ax = axes_or_new(ax)
     table = result.table
     reach = [table["profit"] - table["low"], table["high"] - table["profit"]]
     ax.barh(range(len(table)), table["profit"], xerr=reach, color=PALETTE[0], ecolor="0.3", capsize=3, height=0.6)
@@ -146,9 +146,3 @@ def plot_policies(result: PolicyValue, *, ax: "Axes | None" = None) -> "Axes":
 def _some(results: Mapping[str, object], what: str) -> None:
     if not results:
         raise ContractError(f"there are no {what} to draw: give a mapping from name to result")
-
-
-def _axes(ax: "Axes | None") -> "Axes":
-    import matplotlib.pyplot as plt
-
-    return ax if ax is not None else plt.subplots()[1]

@@ -5,7 +5,7 @@ Each takes a result, draws it on `ax` (matplotlib Axes; without one on a new fig
 
 from collections.abc import Mapping
 from itertools import cycle
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy.typing as npt
 import pandas as pd
@@ -14,11 +14,10 @@ from crmlab.database.clusters import Segments, SegmentStability
 from crmlab.database.cohorts import CALENDAR, CohortTable
 from crmlab.database.segments import RFM
 from crmlab.errors import ContractError
-from crmlab.stats import PALETTE, lorenz, top_share
+from crmlab.stats import PALETTE, axes_or_new, lorenz, percent_axis, top_share
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.axis import Axis
 
 _COHORT_LABELS = {
     "customers": "active customers",
@@ -40,7 +39,7 @@ def plot_lorenz(
     top : float, default 0.2
         Share of customers whose share of the value the legend states.
     """
-    ax = _axes(ax)
+    ax = axes_or_new(ax)
     named = values if isinstance(values, Mapping) else {"customers": values}
     for (name, group), colour in zip(named.items(), cycle(PALETTE), strict=False):
         label = f"{name}: the top {top:.0%} hold {top_share(group, top):.0%}"
@@ -48,7 +47,7 @@ def plot_lorenz(
     ax.plot([0, 1], [0, 1], color="0.6", linestyle="--", linewidth=1, label="all equal")
     ax.axvline(1 - top, color="0.8", linewidth=1, zorder=0)
     ax.set(xlabel="share of customers, the smallest first", ylabel="share of value", xlim=(0, 1), ylim=(0, 1))
-    _percent(ax.xaxis, ax.yaxis)
+    percent_axis(ax.xaxis, ax.yaxis)
     ax.legend(loc="upper left")
     return ax
 
@@ -82,7 +81,7 @@ def plot_rfm_heatmap(
     """
     import seaborn as sns
 
-    ax = _axes(ax)
+    ax = axes_or_new(ax)
     table = result.table.set_index("customer_id")
     values, label = _per_customer(table, value)
     cells = values.groupby([table["r"], table["f"]])
@@ -132,7 +131,7 @@ def plot_cohorts(
     import seaborn as sns
     from matplotlib.ticker import MaxNLocator
 
-    ax = _axes(ax)
+    ax = axes_or_new(ax)
     table = _complete(cohorts)
     count = table["cohort"].nunique()
     sns.lineplot(table, x="age", y=value, hue="cohort", palette=sns.color_palette("viridis", count), marker="o", ax=ax)
@@ -141,7 +140,7 @@ def plot_cohorts(
     ax.set_ylim(bottom=0)
     ax.legend(title="cohort", bbox_to_anchor=(1.02, 1), loc="upper left")
     if value == "share_active":
-        _percent(ax.yaxis)
+        percent_axis(ax.yaxis)
     return ax
 
 
@@ -171,7 +170,7 @@ def plot_cohort_layers(
     """
     import seaborn as sns
 
-    ax = _axes(ax)
+    ax = axes_or_new(ax)
     layers = _complete(cohorts).pivot_table(index="calendar", columns="cohort", values=value, fill_value=0)
     colours = sns.color_palette("viridis", layers.shape[1])
     layers.plot.bar(stacked=True, width=0.8, rot=45, color=colours, ax=ax)
@@ -190,7 +189,7 @@ def plot_segments(segments: Segments, *, ax: "Axes | None" = None) -> "Axes":
     """
     import seaborn as sns
 
-    ax = _axes(ax)
+    ax = axes_or_new(ax)
     shares = segments.profile["share_customers"]
     names = [f"{segment} ({share:.0%})" for segment, share in shares.items()]
     logged = {name: f"log\n{name}" for name in segments.log}
@@ -217,7 +216,7 @@ def plot_transitions(stability: SegmentStability, *, ax: "Axes | None" = None) -
     """
     import seaborn as sns
 
-    ax = _axes(ax)
+    ax = axes_or_new(ax)
     shares = stability.transitions.div(stability.transitions.sum(axis=1), axis=0)
     label = "share of the segment before"
     sns.heatmap(shares, annot=True, fmt=".0%", vmin=0, vmax=1, cmap="cividis", cbar_kws={"label": label}, ax=ax)
@@ -243,7 +242,7 @@ def plot_schema(schema: pd.DataFrame, *, ax: "Axes | None" = None) -> "Axes":
     matplotlib Axes
         One unit is a line of text high.
     """
-    ax = _axes(ax, figsize=(9, 7))
+    ax = axes_or_new(ax, figsize=(9, 7))
     tables = dict(list(schema.groupby("table")))
     places, lowest = {}, 0.0
     for column, names in enumerate(_DRAWN):
@@ -289,19 +288,6 @@ def _draw_reference(
     else:
         start, end = (left + _BOX, top - line - 0.5), (target_left, target_top - 1.5)
     ax.annotate("", xy=end, xytext=start, arrowprops={"arrowstyle": "-|>", "color": PALETTE[1]})
-
-
-def _axes(ax: "Axes | None", **figure: Any) -> "Axes":
-    if ax is not None:
-        return ax
-    import matplotlib.pyplot as plt
-
-    return plt.subplots(**figure)[1]
-
-
-def _percent(*axes: "Axis") -> None:
-    for axis in axes:
-        axis.set_major_formatter("{x:.0%}")
 
 
 def _complete(cohorts: CohortTable) -> pd.DataFrame:

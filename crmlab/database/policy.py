@@ -8,10 +8,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from crmlab.contracts import broken_rules
-from crmlab.database.experiment import check_aligned, check_level, check_money, propensities, read_experiment
+from crmlab.contracts import aligned, broken_rules
+from crmlab.database.experiment import check_money, propensities, read_experiment
 from crmlab.errors import ContractError
-from crmlab.stats import Interval
+from crmlab.stats import Interval, check_level
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,11 +114,8 @@ def qini_curve(outcome: npt.ArrayLike, treated: npt.ArrayLike, score: npt.ArrayL
 def _targeting_curve(
     outcome: npt.ArrayLike, treated: npt.ArrayLike, score: npt.ArrayLike, kind: Literal["uplift", "qini"]
 ) -> TargetingCurve:
-    check_aligned({"outcome": outcome, "treated": treated, "score": score})
     y, t = read_experiment(outcome, treated, each=1)
-    s = np.asarray(score, dtype=float)
-    if not np.isfinite(s).all():
-        raise ContractError(f"{int((~np.isfinite(s)).sum()):,} scores are missing or infinite")
+    s = aligned(f"a {kind} curve", treated=treated, outcome=outcome, score=score)["score"].to_numpy()
     if np.ptp(s) == 0:
         raise ContractError(f"all scores are {s[0]:g}: nothing says whom to contact first")
     table = _steps(y, t, s, kind)
@@ -316,8 +313,8 @@ def policy_value(
 
 
 def _chances(name: str, rule: npt.ArrayLike, treated: npt.ArrayLike, t: np.ndarray) -> np.ndarray:
-    check_aligned({"treated": treated, f"policy {name!r}": rule})
-    chances = np.asarray(rule, dtype=float)
+    columns = {"treated": treated, f"policy {name!r}": rule}
+    chances = aligned("the value of a policy", **columns)[f"policy {name!r}"].to_numpy()
     problems = broken_rules({f"policy {name!r}: no chance between 0 and 1": ~((chances >= 0) & (chances <= 1))})
     if not problems and chances.any() and not (chances[t].any() and chances[~t].any()):
         problems = [f"policy {name!r} selects customers of one arm only: nobody to compare them with"]

@@ -13,7 +13,7 @@ from crmlab.database.mailing import ProfitCurve
 from crmlab.database.reliability import Calibration
 from crmlab.database.response import Gains
 from crmlab.database.rollout import RollOut
-from crmlab.stats import PALETTE
+from crmlab.stats import PALETTE, axes_or_new, percent_axis
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,14 +33,14 @@ def plot_gains(curves: "Gains | Mapping[str, Gains]", *, ax: "Axes | None" = Non
     matplotlib Axes
         With the diagonal of a random order; the legend states each AUC.
     """
-    ax = _axes(ax)
+    ax = axes_or_new(ax)
     for (name, one), colour in zip(_named(curves, "score"), cycle(PALETTE), strict=False):
         x, y = np.append(0, one.curve["depth"]), np.append(0, one.curve["gain"])
         ax.plot(x, y, color=colour, label=f"{name}: AUC {one.auc:.3f}")
     ax.plot([0, 1], [0, 1], color="0.6", linestyle="--", linewidth=1, label="random order")
     ax.set(xlabel="share of customers contacted, best first", ylabel="share of all responses reached")
     ax.set(xlim=(0, 1), ylim=(0, 1.01))
-    _percent(ax, "xy")
+    percent_axis(ax.xaxis, ax.yaxis)
     ax.legend(loc="lower right", fontsize="small")
     return ax
 
@@ -55,7 +55,7 @@ def plot_decile_lift(curves: "Gains | Mapping[str, Gains]", bins: int = 10, *, a
     bins : int, default 10
         Classes of equal size.
     """
-    ax = _axes(ax)
+    ax = axes_or_new(ax)
     for (name, one), colour in zip(_named(curves, "score"), cycle(PALETTE), strict=False):
         table = one.deciles(bins)
         ax.plot(table["decile"], table["decile_lift"], "o-", markersize=4, color=colour, label=name)
@@ -74,7 +74,7 @@ def plot_calibration(found: "Calibration | Mapping[str, Calibration]", *, ax: "A
     found : Calibration or mapping of str to Calibration
         One model, or several by name.
     """
-    ax = _axes(ax)
+    ax = axes_or_new(ax)
     top = 0.0
     for (name, one), colour in zip(_named(found, "observed"), cycle(PALETTE), strict=False):
         table = one.table
@@ -85,7 +85,7 @@ def plot_calibration(found: "Calibration | Mapping[str, Calibration]", *, ax: "A
         top = max(top, table["predicted"].max(), table["high"].max())
     ax.plot([0, top], [0, top], color="0.6", linestyle="--", linewidth=1, label="perfectly calibrated")
     ax.set(xlabel="mean predicted chance of the class", ylabel="observed response rate, with interval")
-    _percent(ax, "xy")
+    percent_axis(ax.xaxis, ax.yaxis)
     ax.legend(loc="upper left", fontsize="small")
     return ax
 
@@ -98,7 +98,7 @@ def plot_profit(curves: "ProfitCurve | Mapping[str, ProfitCurve]", *, ax: "Axes 
     curves : ProfitCurve or mapping of str to ProfitCurve
         One score, or several by name.
     """
-    ax = _axes(ax)
+    ax = axes_or_new(ax)
     for (name, one), colour in zip(_named(curves, "profit"), cycle(PALETTE), strict=False):
         best = one.best
         ax.plot(one.table["depth"], one.table["profit"], color=colour, linewidth=1.2, label=name)
@@ -106,7 +106,7 @@ def plot_profit(curves: "ProfitCurve | Mapping[str, ProfitCurve]", *, ax: "Axes 
         ax.plot(best["depth"], best["profit"], "o", color=colour, label=told)
     ax.axhline(0, color="0.4", linewidth=1)
     ax.set(xlabel="share of customers contacted, best first", ylabel="profit (money)", xlim=(0, 1))
-    _percent(ax, "x")
+    percent_axis(ax.xaxis)
     ax.legend(fontsize="small")
     return ax
 
@@ -126,7 +126,7 @@ def plot_roll_out(decided: RollOut, actual: "pd.Series | None" = None, *, ax: "A
     matplotlib Axes
         The area of a cell's disc is that of its test. Cells on which test rate and model disagree have another colour.
     """
-    ax = _axes(ax)
+    ax = axes_or_new(ax)
     table = decided.table
     if actual is not None:
         rates = actual.reindex(table.index)
@@ -142,23 +142,10 @@ def plot_roll_out(decided: RollOut, actual: "pd.Series | None" = None, *, ax: "A
         line(decided.break_even_rate, color="black", linestyle=":", linewidth=1)
     ax.plot([], [], color="black", linestyle=":", linewidth=1, label="break-even rate")
     ax.set(xlabel="response rate in the test, one point per cell", ylabel="response rate expected, or found later")
-    _percent(ax, "xy")
+    percent_axis(ax.xaxis, ax.yaxis)
     ax.legend(fontsize="small")
     return ax
 
 
 def _named(results: Any, name: str) -> "list[tuple[str, Any]]":
     return list(results.items()) if isinstance(results, Mapping) else [(name, results)]
-
-
-def _percent(ax: "Axes", which: str) -> None:
-    for letter in which:
-        getattr(ax, f"{letter}axis").set_major_formatter("{x:.0%}")
-
-
-def _axes(ax: "Axes | None") -> "Axes":
-    if ax is not None:
-        return ax
-    import matplotlib.pyplot as plt
-
-    return plt.subplots()[1]

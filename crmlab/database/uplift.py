@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from crmlab.contracts import one_of, require_columns
-from crmlab.database.experiment import check_aligned, propensities, read_experiment
+from crmlab.contracts import check_aligned, one_of, require_columns
+from crmlab.database.experiment import propensities, read_experiment
 from crmlab.errors import ContractError
 
 Method = Literal["two_model", "transformed_outcome"]
@@ -92,7 +92,7 @@ def fit_uplift(
     from sklearn.base import clone, is_classifier
 
     one_of("method", method, Method)
-    check_aligned({"outcome": outcome, "treated": treated, "features": features})
+    check_aligned("the uplift model", outcome=outcome, treated=treated, features=features)
     y, t = read_experiment(outcome, treated)
     e = propensities(propensity, treated, t)
     x = _features(features, tuple(features.columns))
@@ -150,7 +150,7 @@ def cross_fit_uplift(
     """
     from sklearn.model_selection import StratifiedKFold
 
-    check_aligned({"outcome": outcome, "treated": treated, "features": features})
+    check_aligned("the uplift model", outcome=outcome, treated=treated, features=features)
     y, t = read_experiment(outcome, treated)
     e = propensities(propensity, treated, t)
     most = int(min(t.sum(), (~t).sum())) // 2

@@ -20,8 +20,8 @@ from crmlab.contracts import aligned, broken_rules
 from crmlab.errors import ContractError
 from crmlab.models.base import ConvergenceError, Likelihood, Part, Rows, maximise
 from crmlab.models.bgnbd import gamma_ratio
-from crmlab.models.results import check_level
 from crmlab.models.sampling import Refit, SampledResults, as_parameters, left_at
+from crmlab.stats import check_level
 
 if TYPE_CHECKING:
     from crmlab.models.base import Floats

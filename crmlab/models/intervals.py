@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtri
 
-from crmlab.models.results import check_level
+from crmlab.stats import check_level
 
 if TYPE_CHECKING:
     from crmlab.models.base import Floats

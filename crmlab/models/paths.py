@@ -23,7 +23,7 @@ from crmlab.contracts import aligned, one_of, require_columns
 from crmlab.errors import ContractError
 from crmlab.models.base import ConvergenceError
 from crmlab.models.path_weights import Estimate, Layout, Scheme, estimate, total
-from crmlab.models.results import check_level
+from crmlab.stats import check_level
 
 if TYPE_CHECKING:
     from crmlab.models.base import Floats

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from crmlab.models.diagnostics import FrequencyFit
-from crmlab.stats import PALETTE
+from crmlab.stats import PALETTE, axes_or_new, percent_axis
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,7 +26,7 @@ def plot_frequency_fit(result: FrequencyFit, *, ax: "Axes | None" = None) -> "Ax
     result : FrequencyFit
         From `frequency_fit`.
     """
-    ax = _axes(ax)
+    ax = axes_or_new(ax)
     result.table.plot.bar(color=list(PALETTE[:2]), width=0.8, rot=0, ax=ax)
     test = f"chi-square {result.chi_square:.1f}, df {result.df}, p {result.p_value:.2g}"
     ax.set(xlabel="repeat purchases in the time observed", ylabel="customers")
@@ -55,7 +55,7 @@ def plot_tracking(
     cumulative : bool, default True
         Whether to draw totals, or the purchases of each period.
     """
-    ax = _axes(ax)
+    ax = axes_or_new(ax)
     prefix = "cumulative_" if cumulative else ""
     for name, colour, style in (("actual", PALETTE[0], "-"), ("expected", PALETTE[1], "--")):
         ax.plot(table.index, table[prefix + name], style, color=colour, label=name)
@@ -78,7 +78,7 @@ def plot_conditional_expectation(table: pd.DataFrame, *, period: str = "holdout"
     period : str, default "holdout"
         Name of the period, for the label.
     """
-    ax = _axes(ax)
+    ax = axes_or_new(ax)
     means = table.drop(columns="customers")
     places = np.arange(len(means))
     for (name, values), colour, marker in zip(means.items(), cycle(PALETTE), cycle("os^Dv"), strict=False):
@@ -102,7 +102,7 @@ def plot_alive_surface(grid: pd.DataFrame, *, time_unit: str, ax: "Axes | None" 
     """
     from matplotlib.ticker import MaxNLocator
 
-    ax = _axes(ax)
+    ax = axes_or_new(ax)
     tenths = np.linspace(0, 1, 11)
     surface = ax.contourf(grid.columns, grid.index, grid.to_numpy(), levels=tenths, cmap="cividis")
     ax.figure.colorbar(surface, ax=ax, label="P(alive)")
@@ -132,7 +132,7 @@ def plot_iso_value(
     value : str, default "discounted expected purchases"
         What they are, for the legend.
     """
-    ax = _axes(ax)
+    ax = axes_or_new(ax)
     heights = np.asarray(levels) if levels is not None else _round_levels(grid)
     curves = ax.contour(grid.index, grid.columns, grid.to_numpy().T, levels=heights, colors=PALETTE[0])
     ax.clabel(curves, fmt="%g", fontsize=8)
@@ -156,14 +156,12 @@ def plot_survival(
     time_unit : str, default "period"
         Unit of the periods.
     """
-    from matplotlib.ticker import PercentFormatter
-
-    ax = _axes(ax)
+    ax = axes_or_new(ax)
     ax.plot(table.index, table["observed"], "o-", color="black", markersize=4, label="observed")
     for (name, values), colour in zip(table.drop(columns="observed").items(), cycle(PALETTE), strict=False):
         ax.plot(table.index, values, "--", color=colour, label=name)
     ax.axvspan(fitted_until, table.index.max(), color="0.93", zorder=0, label="not seen by the models")
-    ax.yaxis.set_major_formatter(PercentFormatter(1.0))
+    percent_axis(ax.yaxis)
     ax.set(xlabel=f"{time_unit}s since acquisition", ylabel="share still a customer", xlim=(0, table.index.max()))
     ax.set_ylim(0, 1)
     ax.legend()
@@ -180,7 +178,7 @@ def plot_spend_by_frequency(table: pd.DataFrame, *, currency: str = "money", ax:
     currency : str, default "money"
         Unit of the spend.
     """
-    ax = _axes(ax)
+    ax = axes_or_new(ax)
     overall = float((table["mean"] * table["customers"]).sum() / table["customers"].sum())
     places = np.arange(len(table))
     reach = 1.96 * table["se"].fillna(0.0)
@@ -198,11 +196,3 @@ def _round_levels(grid: pd.DataFrame) -> np.ndarray:
     steps = np.array([base * 10.0**power for power in range(-3, 7) for base in (1, 2, 5)])
     below = steps[steps < np.nanmax(grid.to_numpy())]
     return below[-8:]
-
-
-def _axes(ax: "Axes | None") -> "Axes":
-    if ax is not None:
-        return ax
-    import matplotlib.pyplot as plt
-
-    return plt.subplots()[1]

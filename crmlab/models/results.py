@@ -11,6 +11,7 @@ import pandas as pd
 from scipy.special import chdtrc, ndtri
 
 from crmlab.errors import ContractError
+from crmlab.stats import check_level
 
 if TYPE_CHECKING:
     from crmlab.models.base import Optimum
@@ -149,10 +150,3 @@ def natural(optimum: "Optimum", names: Mapping[str, bool]) -> tuple[pd.Series, p
     index = pd.Index(list(names))
     covariance = pd.DataFrame(optimum.covariance * np.outer(slope, slope), index=index, columns=index)
     return pd.Series(values, index=index, name="estimate"), covariance
-
-
-def check_level(level: float) -> float:
-    """Return `level` if it lies strictly between 0 and 1."""
-    if not 0 < level < 1:
-        raise ContractError(f"level must lie strictly between 0 and 1, got {level}")
-    return level

@@ -20,9 +20,8 @@ from crmlab.errors import ContractError
 from crmlab.models.base import SAMPLE, ConvergenceError, Likelihood, Part, Rows, maximise
 from crmlab.models.counts import Summary, tally
 from crmlab.models.intervals import as_series
-from crmlab.models.results import check_level
 from crmlab.models.sampling import Refit, SampledResults, as_parameters, left_at
-from crmlab.stats import Interval
+from crmlab.stats import Interval, check_level
 
 if TYPE_CHECKING:
     from crmlab.models.base import Floats

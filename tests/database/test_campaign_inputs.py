@@ -21,15 +21,15 @@ X = pd.DataFrame({"age": [20, 30, 40, 50, 60, 70]})
 
 EXPERIMENTS: dict[str, tuple[Any, Any, str]] = {
     "empty": ([], [], "empty"),
-    "lengths": (Y[:5], T, "'outcome': 5, 'treated': 6"),
+    "lengths": (Y[:5], T, "same length, got outcome 5, treated 6"),
     "nan": ([*Y[:5], np.nan], T, r"outcome: not a finite number in 1 rows \(first: 6\)"),
     "infinite": ([np.inf, *Y[1:]], T, r"first: 1\)"),
-    "words": (["a", *Y[1:]], T, "not a finite number"),
+    "words": (["a", *Y[1:]], T, "outcome: no numbers but object"),
     "constant": ([2.0] * 6, T, "every customer has the same outcome, 2"),
     "one arm": (Y, [1] * 6, "the control arm has 0 customers"),
     "three arms": (Y, [0, 1, 2, 0, 1, 2], "treated: not 0 or 1"),
-    "table": (np.ones((6, 2)), T, "one value per customer"),
-    "index": (pd.Series(Y), pd.Series(T, index=range(1, 7)), "different indexes"),
+    "table": (np.ones((6, 2)), T, r"one value per row in outcome, got shape \(6, 2\)"),
+    "index": (pd.Series(Y), pd.Series(T, index=range(1, 7)), "the same index on"),
 }
 
 
@@ -66,7 +66,7 @@ CASES = {
     "before words": (lambda: read_out(Y, T, before=pd.DataFrame({"sex": list("mfmfmf")})), "sex: not a finite number"),
     "before constant": (lambda: read_out(Y, T, before=X.assign(one=1)), "one: all customers have the same value"),
     "before empty": (lambda: read_out(Y, T, before=X[[]]), "no columns"),
-    "before index": (lambda: read_out(pd.Series(Y), pd.Series(T), before=X.set_index("age")[[]]), "different indexes"),
+    "before index": (lambda: read_out(pd.Series(Y), pd.Series(T), before=X.set_index("age")[[]]), "the same index on"),
     "before array": (lambda: read_out(Y, T, before=NO_TABLE), "DataFrame or a Series"),
     "before twice": (lambda: read_out(Y, T, before=X.assign(months=X["age"] * 12)), "repeat one another"),
     "few clusters": (lambda: read_out(Y, T, cluster=list("abcdef")), "10 groups in each arm"),
@@ -95,7 +95,7 @@ CASES = {
     "ratio shares": (lambda: sample_ratio_p_value([5, 5], [0.5, 0.4]), "add up to 1"),
     "ratio counts": (lambda: sample_ratio_p_value([0, 0], [0.5, 0.5]), "need a count"),
     "score constant": (lambda: uplift_curve(Y, T, [1] * 6), "nothing says whom"),
-    "score nan": (lambda: qini_curve(Y, T, [*S[:5], np.nan]), "1 scores are missing"),
+    "score nan": (lambda: qini_curve(Y, T, [*S[:5], np.nan]), "score: not a finite number in 1 rows"),
     "no outcome": (lambda: qini_curve([0] * 6, T, S), "same outcome, 0"),
     "depth on qini": (lambda: best_depth(qini_curve(Y, T, S), margin=1, contact_cost=1), "uplift curve"),
     "no policy": (lambda: policy_value(Y, T, {}), "at least one policy"),

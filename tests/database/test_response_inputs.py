@@ -19,7 +19,7 @@ SCORE, RESPONSE = [0.9, 0.5, 0.2, 0.1], [1, 0, 1, 0]
         ([0.9, None, 0.2, 0.1], RESPONSE, None, "score: not a finite number in 1 rows (first: 2)"),
         ([0.9, np.inf, 0.2, 0.1], RESPONSE, None, "score: not a finite number in 1 rows (first: 2)"),
         (SCORE, [1, 0, 2, 0], None, "response: neither 0 nor 1 in 1 rows (first: 3)"),
-        (SCORE, ["yes", "no", "no", "no"], None, "response: not a finite number in 4 rows"),
+        (SCORE, ["yes", "no", "no", "no"], None, "response: no numbers but str (first: 'yes', 'no', 'no')"),
         (SCORE, [0, 0, 0, 0], None, "nobody responded"),
         (SCORE, [1, 1, 1, 1], None, "everybody responded"),
         ([0.5] * 4, RESPONSE, None, "nothing to sort by"),
