@@ -26,13 +26,24 @@ def texts(ax) -> list[str]:
     return [text.get_text() for text in ax.texts]
 
 
+def marks(ax) -> list[float]:
+    """Where the points of lines lie, from the first to the last."""
+    return [float(np.ravel(line.get_xdata())[0]) for line in ax.lines if line.get_marker() == "o"]
+
+
+def dots(ax, number: int) -> np.ndarray:
+    """The one scatter with so many points."""
+    (found,) = [one for one in map(np.asarray, (c.get_offsets() for c in ax.collections)) if len(one) == number]
+    return found
+
+
 def test_effects_are_hollow_where_zero_is_inside():
     index = pd.MultiIndex.from_tuples([("a", "b"), ("b", "c")])
     table = pd.DataFrame({"estimate": [0.5, 0.1], "low": [0.3, -0.1], "high": [0.7, 0.3]}, index=index)
     ax = plots.plot_effects(table)
     assert [label.get_text() for label in ax.get_yticklabels()] == ["a → b", "b → c"]
     points = [line for line in ax.lines if line.get_marker() == "o"]
-    assert [point.get_xdata()[0] for point in points] == [0.5, 0.1]
+    assert marks(ax) == [0.5, 0.1]
     assert [point.get_markerfacecolor() == "white" for point in points] == [False, True]
     assert ax.get_ylim()[0] > ax.get_ylim()[1]  # the first on top
     with pytest.raises(ContractError, match="'high'"):
@@ -46,7 +57,7 @@ def test_importance_performance_shows_every_construct():
     result = importance_performance(fit, "c", lowest=1, highest=10)
     ax = plots.plot_importance_performance(result)
     assert sorted(texts(ax)) == ["a", "b"]
-    assert ax.collections[0].get_offsets().data == pytest.approx(result.table[["importance", "performance"]].to_numpy())
+    assert dots(ax, 2) == pytest.approx(result.table[["importance", "performance"]].to_numpy())
     assert ax.get_xlabel() == "importance: points of c per point"
 
 
@@ -63,7 +74,7 @@ def test_scores_are_drawn_in_their_order():
     scores = {"one": net_promoter_score([10] * 9 + [3]), "two": net_promoter_score([10, 3])}
     ax = plots.plot_net_promoter_scores(scores)
     assert [label.get_text() for label in ax.get_yticklabels()] == ["one (n = 10)", "two (n = 2)"]
-    assert [line.get_xdata()[0] for line in ax.lines if line.get_marker() == "o"] == [80, 0]
+    assert marks(ax) == [80, 0]
     with pytest.raises(ContractError, match="no score"):
         plots.plot_net_promoter_scores({})
 
@@ -74,8 +85,7 @@ def test_brands_lie_over_their_norm():
     result = double_jeopardy(bought, seed=1, n=100)
     ax = plots.plot_double_jeopardy(result, "purchases_per_buyer")
     rows = result.table.xs("purchases_per_buyer", level="measure")
-    (points,) = [one for one in ax.collections if len(one.get_offsets()) == 3]
-    assert points.get_offsets().data == pytest.approx(rows[["share", "observed"]].to_numpy())
+    assert dots(ax, 3) == pytest.approx(rows[["share", "observed"]].to_numpy())
     assert sorted("\n".join(texts(ax)).split("\n")) == ["A", "B", "C"]
     assert ax.get_ylabel() == "purchases per buyer of the brand"
     with pytest.raises(ContractError, match="measure must be one of penetration"):
