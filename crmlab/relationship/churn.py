@@ -216,6 +216,8 @@ def _points_and_rows(
     amount = pd.Series(1, index=log.index) if value is None else pd.to_numeric(log[value], errors="coerce")
     problems = broken_rules(
         {
+            "points, customer_id: missing": points["customer_id"].isna(),
+            "log, customer_id: missing": log["customer_id"].isna(),
             f"points, {at}: no date": day.isna(),
             f"log, {known_on}: no date": row_day.isna(),
             f"log, {value}: not a finite number": ~np.isfinite(amount),

@@ -53,6 +53,16 @@ class TargetingValue:
         simple = min(self.cost_nobody, self.cost_everybody)
         return float((simple - self.cost) / simple) if simple > 0 else float("nan")
 
+    def __repr__(self) -> str:
+        return (
+            f"Asking {self.asked:,} of {self.customers:,} customers, {self.leavers:,} of whom were leaving\n"
+            f"  cost      {self.cost:,.2f}; of asking nobody {self.cost_nobody:,.2f}, of asking everybody "
+            f"{self.cost_everybody:,.2f}\n"
+            f"  saved     {self.saved.estimate:,.2f} ({self.saved.level:.0%} interval {self.saved.low:,.2f} to "
+            f"{self.saved.high:,.2f}), against asking nobody\n"
+            f"  savings   {self.savings:.1%} of the cheaper of nobody and everybody"
+        )
+
 
 def targeting_value(
     asked: "ArrayLike",

@@ -27,6 +27,7 @@ def test_costs_by_hand():
     assert found.saved.estimate == 302 - 260
     assert found.savings == (100 - 260) / 100
     assert (found.asked, found.leavers, found.customers) == (2, 1, 4)
+    assert "saved     42.00" in repr(found)
 
 
 def test_curve_by_hand_asks_equal_scores_together():

@@ -195,6 +195,8 @@ def test_refusals():
         history_before(points, log.assign(date="never"), windows=[1])
     with pytest.raises(ContractError, match="not a finite number"):
         history_before(points, log.assign(n=np.inf), windows=[1], value="n")
+    with pytest.raises(ContractError, match="log, customer_id: missing in 1 rows"):
+        history_before(points, log.assign(customer_id=None), windows=[1])
     with pytest.raises(ContractError, match="there is no point"):
         history_before(points.iloc[:0], log, windows=[1])
     assert history_before(points, log.iloc[:0], windows=[1]).to_numpy().sum() == 0
