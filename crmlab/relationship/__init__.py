@@ -12,7 +12,8 @@
   `referral_flows` who refers customers to whom.
 * `joining_panel`, `group_time_effects`, `effects_by`, `overall_effect` and `encouraged_effect` say what joining a
   programme caused, `two_way_effect` what a regression would have said, `pre_trend_test` and `sensitivity` whether to
-  believe it; `point_lots` and `points_liability` what points still cost. Figures: `crmlab.relationship.programme_plots`.
+  believe it; `point_lots` and `points_liability` what points still cost. Figures are in
+  `crmlab.relationship.programme_plots`.
 * Figures are in `crmlab.relationship.plots`, `crmlab.relationship.churn_plots` and `crmlab.relationship.service_plots`.
 """
 

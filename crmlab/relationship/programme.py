@@ -14,7 +14,8 @@ import pandas as pd
 
 from crmlab.contracts import broken_rules, one_of, require_columns
 from crmlab.errors import ContractError
-from crmlab.relationship.programme_inputs import Study, check_level, read_study
+from crmlab.relationship.programme_inputs import Study, normal_quantile, read_study
+from crmlab.stats import check_level
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -306,7 +307,9 @@ def group_time_effects(
     table.insert(2, "event_time", table["period"] - table["cohort"])
     table.insert(4, "se", np.sqrt(np.diag(covariance(psi_all, study.clusters))))
     for place, side in ((5, -1), (6, 1)):
-        table.insert(place, "low" if side < 0 else "high", table["estimate"] + side * _z(level) * table["se"])
+        table.insert(
+            place, "low" if side < 0 else "high", table["estimate"] + side * normal_quantile(level) * table["se"]
+        )
     table[["cohort", "period"]] += study.first
     cohort_of = study.joined + study.first
     return GroupTimeEffects(
@@ -387,9 +390,3 @@ def covariance(influence: "Floats", clusters: "npt.NDArray[np.int64]") -> "Float
     sums = np.zeros((groups, influence.shape[1]))
     np.add.at(sums, clusters, influence)
     return sums.T @ sums / len(influence) ** 2 * groups / (groups - 1)
-
-
-def _z(level: float) -> float:
-    from scipy.stats import norm
-
-    return float(norm.ppf((1 + level) / 2))

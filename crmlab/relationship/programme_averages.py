@@ -9,8 +9,8 @@ import pandas as pd
 from crmlab.contracts import one_of
 from crmlab.errors import ContractError
 from crmlab.relationship.programme import GroupTimeEffects, covariance, group_time_effects
-from crmlab.relationship.programme_inputs import check_level, read_study
-from crmlab.stats import Interval
+from crmlab.relationship.programme_inputs import normal_quantile, read_study
+from crmlab.stats import Interval, check_level
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -142,7 +142,7 @@ def _within(effects: GroupTimeEffects, first: int | None, last: int | None) -> "
     rows = (time >= (time.min() if first is None else first)) & (time <= (time.max() if last is None else last))
     if not rows.any():
         raise ContractError(
-            f"no estimate lies within first={first}, last={last}; there are {time.min()} to {time.max()}"
+            f"no estimate lies within first={first}, last={last}; event times are {time.min()} to {time.max()}"
         )
     return rows.to_numpy()
 
@@ -161,20 +161,16 @@ def _average(effects: GroupTimeEffects, rows: "npt.NDArray[np.bool_]") -> "tuple
 
 
 def _quantiles(shared: "Floats", level: float, seed: int) -> tuple[float, float]:
-    from scipy.stats import norm
-
     spread = np.sqrt(np.diag(shared))
     alive = spread > 0
     correlation = (shared / np.outer(spread, spread))[np.ix_(alive, alive)]
-    z = float(norm.ppf((1 + level) / 2))
+    z = normal_quantile(level)
     draws = np.random.default_rng(seed).multivariate_normal(np.zeros(alive.sum()), correlation, 4_000, method="eigh")
     return z, max(z, float(np.quantile(np.abs(draws).max(axis=1), level)))
 
 
 def _interval(estimate: float, se: float, level: float) -> Interval:
-    from scipy.stats import norm
-
-    reach = float(norm.ppf((1 + level) / 2)) * se
+    reach = normal_quantile(level) * se
     return Interval(estimate, estimate - reach, estimate + reach, level)
 
 
@@ -247,7 +243,7 @@ def two_way_effect(
     )[member.ravel() == 1]
     weights = cells.groupby(["cohort", "period"], as_index=False)["weight"].sum().astype({"cohort": "int64"})
     weights[["cohort", "period"]] += study.first
-    negative = float(-weights["weight"].clip(upper=0).sum())
+    negative = float(weights["weight"].clip(upper=0).abs().sum())
     return TwoWay(_interval(float(fit.params[0]), float(fit.bse[0]), level), weights, negative)
 
 
@@ -355,7 +351,7 @@ def encouraged_effect(
 
 def _fieller(above: float, below: float, shared: "Floats", level: float) -> Interval:
     """All ratios r for which above - r × below lies within its limits around zero."""
-    z = _interval(0.0, 1.0, level).high
+    z = normal_quantile(level)
     a, b = below**2 - z**2 * shared[1, 1], above * below - z**2 * shared[0, 1]
     c = above**2 - z**2 * shared[0, 0]
     if a <= 0:

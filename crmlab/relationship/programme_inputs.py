@@ -150,7 +150,8 @@ def _renumbered(groups: "npt.NDArray[np.int64]") -> "npt.NDArray[np.int64]":
     return np.unique(groups, return_inverse=True)[1]
 
 
-def check_level(level: float) -> None:
-    """Refuse a confidence level that is none."""
-    if not 0 < level < 1:
-        raise ContractError(f"level must lie strictly between 0 and 1, got {level}")
+def normal_quantile(level: float) -> float:
+    """How many standard errors lie on each side of an estimate, by the normal distribution."""
+    from scipy.stats import norm
+
+    return float(norm.ppf((1 + level) / 2))

@@ -9,8 +9,7 @@ import pandas as pd
 
 from crmlab.contracts import as_day, broken_rules, require_columns
 from crmlab.errors import ContractError
-from crmlab.relationship.programme_inputs import check_level
-from crmlab.stats import Interval
+from crmlab.stats import Interval, check_level
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -55,8 +54,8 @@ def point_lots(ledger: pd.DataFrame) -> pd.DataFrame:
     table = _check_ledger(ledger)
     earns = table[table["points"] > 0].copy()
     leaves = table[table["points"] < 0].copy()
-    # Points lie on a line, member by member: what is earned covers one stretch of it, what leaves another; the stretches
-    # of both kinds are cut at each other's ends. A member's line is long enough for all that was ever earned.
+    # Points lie on a line, member by member: what is earned covers one stretch of it, what leaves another; the line is
+    # cut at the ends of the stretches of both kinds, and each piece has one origin and one fate.
     earned = earns["points"].to_numpy()
     start = np.cumsum(earned) - earned
     origin = pd.Series(start, earns["customer_id"]).groupby(level=0).first()
@@ -66,13 +65,10 @@ def point_lots(ledger: pd.DataFrame) -> pd.DataFrame:
     edges = np.unique(np.concatenate([start, start + earned, left_end, left_end - gone])).astype("int64")
     low, size = edges[:-1], np.diff(edges)
     lot = np.searchsorted(start, low, side="right") - 1
-    by_end = np.argsort(left_end, kind="stable")
-    move = np.searchsorted(left_end[by_end], low, side="right")
-    move = np.minimum(move, max(len(leaves) - 1, 0))
     result = earns[["customer_id", "date"]].iloc[lot].reset_index(drop=True)
-    result = result.rename(columns={"date": "earned"}).assign(points=size, fate="open", settled=pd.NaT)
+    result = result.rename(columns={"date": "earned"}).assign(points=size, fate="open", settled=pd.Timestamp("NaT"))
     if len(leaves):
-        which = by_end[move]
+        which = np.minimum(np.searchsorted(left_end, low, side="right"), len(leaves) - 1)
         hit = (low >= (left_end - gone)[which]) & (low < left_end[which])
         fate = np.where(hit, leaves["kind"].to_numpy(dtype=object)[which], "open")
         day = leaves["date"].to_numpy()[which]
@@ -224,11 +220,10 @@ def points_liability(
         raise ContractError(f"by {day:%Y-%m-%d} no point was redeemed, or none is outstanding: nothing to value")
     counts = _by_member_and_age(lots, day, days)
     whole = _develop(counts.sum(axis=1))
-    rng, members = np.random.default_rng(seed), counts.shape[1]
-    draws = []
-    for _ in range(n):
-        weight = np.bincount(rng.integers(0, members, members), minlength=members)
-        draws.append(_develop(np.tensordot(counts, weight, axes=(1, 0)), held=counts[2].sum(axis=0))[0])
+    members = counts.shape[1]
+    weights = np.random.default_rng(seed).multinomial(members, np.full(members, 1 / members), size=n)
+    drawn = np.einsum("rm,fma->rfa", weights, counts, optimize=True)
+    draws = [_develop(one, held=counts[2].sum(axis=0))[0] for one in drawn]
     low, high = np.nanquantile(draws, [(1 - level) / 2, (1 + level) / 2], axis=0)
     (redemption, breakage), curve, ahead = whole
     outstanding = counts[2].sum(axis=0).astype("int64")
@@ -260,7 +255,7 @@ def _by_member_and_age(lots: pd.DataFrame, day: pd.Timestamp, days: int) -> "Flo
 def _develop(counts: "Floats", held: "Floats | None" = None) -> "tuple[tuple[float, float], pd.DataFrame, Floats]":
     """Redemption of the points held (by default those open), breakage, the curve, and expected redemption by age.
 
-    counts : redeemed, expired and open points by age, shape (3, ages). Open points count as half exposed in their month.
+    counts : redeemed, expired and open points by age, shape (3, ages). Open points are half exposed in their month.
     """
     redeemed, expired, open_ = counts
     reach = counts.sum(axis=0)[::-1].cumsum()[::-1]

@@ -1,4 +1,4 @@
-"""Would members have bought as others did, had they not joined? What a test before joining can say, and what it cannot."""
+"""Would members have bought as others did, had they not joined? What a test before joining can and cannot say."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +9,8 @@ import pandas as pd
 
 from crmlab.errors import ContractError
 from crmlab.relationship.programme_averages import Averages
-from crmlab.relationship.programme_inputs import check_level
+from crmlab.relationship.programme_inputs import normal_quantile
+from crmlab.stats import check_level
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -51,8 +52,9 @@ class TrendTest:
 
     def __repr__(self) -> str:
         verdict = "no difference found" if self.passed else "members differed before they joined"
+        test = f"chi-square {self.statistic:.1f} with {self.df} df, p = {self.p_value:.3f}"
         return (
-            f"Trends before joining: chi-square {self.statistic:.1f} with {self.df} df, p = {self.p_value:.3f}: {verdict}\n"
+            f"Trends before joining: {test}: {verdict}\n"
             f"  a trend of {self.slope_seen:.3g} a period would be found with chance {self.power:.0%};\n"
             f"  going on after joining, it would add {self.bias_unseen:.3g} to the mean effect"
         )
@@ -148,7 +150,9 @@ def sensitivity(study: Averages, times: Sequence[float] = (0.0, 0.5, 1.0, 2.0)) 
     If from one period to the next the two trends part by at most m times the largest step seen before joining, then e
     periods after the base they have parted by at most :math:`m\,e\,\Delta_{pre}`, and the mean effect is off by at most
 
-    .. math:: b(m) = m\,\Delta_{pre} \sum_e w_e\,(e - base), \qquad \Delta_{pre} = \max_{e \le base} |\beta_e - \beta_{e-1}|
+    .. math::
+        b(m) = m\,\Delta_{pre} \sum_e w_e\,(e - base), \qquad
+        \Delta_{pre} = \max_{e \le base} |\beta_e - \beta_{e-1}|
 
     with weights w of the event times. The limits are the estimate ± (b(m) + z s). These are the bounds of *relative
     magnitudes* in their plainest form: the step before is taken as known. It is the largest of noisy numbers, and so on
@@ -180,8 +184,6 @@ def sensitivity(study: Averages, times: Sequence[float] = (0.0, 0.5, 1.0, 2.0)) 
     >>> sensitivity(effects_by(effects), [1]).table["bias"].tolist()
     [0.25]
     """
-    from scipy.stats import norm
-
     multiples = np.asarray(list(times), dtype=float)
     if not multiples.size or not (np.isfinite(multiples) & (multiples >= 0)).all():
         raise ContractError(f"times must be multiples of 0 or more; got {list(times)}")
@@ -191,7 +193,7 @@ def sensitivity(study: Averages, times: Sequence[float] = (0.0, 0.5, 1.0, 2.0)) 
     weight = (post["customers"] / post["customers"].sum()).to_numpy()
     estimate = float(weight @ post["estimate"])
     se = float(np.sqrt(weight @ study.covariance.loc[post.index, post.index].to_numpy() @ weight))
-    reach = float(norm.ppf((1 + study.level) / 2)) * se
+    reach = normal_quantile(study.level) * se
     unit = step * float(weight @ (post.index.to_numpy(float) - study.base))
     bias = multiples * unit
     table = pd.DataFrame(
@@ -210,7 +212,7 @@ def _halves(study: Averages) -> tuple[pd.DataFrame, pd.DataFrame]:
     if pre.empty or post.empty:
         found = f"event times {study.table.index.min()} to {study.table.index.max()}, base {study.base}"
         raise ContractError(
-            f"periods before the base and from joining on are needed; found {found}: begin the panel earlier, and count "
-            "change from the last period (base='last')"
+            f"periods before the base and from joining on are needed; found {found}: begin the panel earlier, and "
+            "count change from the last period (base='last')"
         )
     return pre, post
