@@ -98,6 +98,18 @@ def two_stage_least_squares(
     Wooldridge, J. M. (2010). *Econometric Analysis of Cross Section and Panel Data*, 2nd ed., ch. 5 and 20. MIT Press.
     Anderson, T. W. & Rubin, H. (1949). Estimation of the parameters of a single equation in a complete system of
     stochastic equations. *Annals of Mathematical Statistics* 20, 46-63.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(1)
+    >>> town = pd.DataFrame({"town": np.arange(10_000) // 10, "lot": np.arange(10_000) // 10 % 2})
+    >>> mood = rng.normal(size=10_000)  # moves friends and the customer alike
+    >>> town["friends"] = town["lot"] + mood
+    >>> town["bought"] = 0.5 * town["friends"] + mood
+    >>> columns = {"outcome": "bought", "treatment": "friends", "instrument": "lot", "cluster": "town"}
+    >>> found = two_stage_least_squares(town, **columns).table["estimate"]
+    >>> found[["least squares", "two-stage least squares"]].round(1).tolist()
+    [1.3, 0.5]
     """
     numbers = [outcome, treatment, instrument]
     require_columns(frame, [*numbers, cluster, *controls], "two_stage_least_squares")

@@ -101,7 +101,10 @@ def orders_after(cases: pd.DataFrame, orders: pd.DataFrame, *, days: int, observ
     log = _keys(orders["customer_id"].map(code), orders["date"])
     order = np.argsort(log, kind="stable")
     log, paid = log[order], np.concatenate([[0.0], np.cumsum(orders["amount"].to_numpy(float)[order])])
-    case = _keys(kept["customer_id"].map(code).fillna(-1), kept["date"])
+    who = kept["customer_id"].map(code)
+    if who.isna().all():
+        raise ContractError("no customer of the cases has an order: are the ids of one kind, numbers or text, in both?")
+    case = _keys(who.fillna(-1), kept["date"])
     window = days * 86_400
     first = np.searchsorted(log, case - window)
     here, after = np.searchsorted(log, case), np.searchsorted(log, case, side="right")
@@ -192,6 +195,15 @@ def compare_groups(
     ----------
     Liang, K.-Y. & Zeger, S. L. (1986). Longitudinal data analysis using generalized linear models. *Biometrika* 73,
     13-22. (clustered errors)
+
+    Examples
+    --------
+    >>> cases = pd.DataFrame({"customer_id": range(6), "end": ["lost", "mended"] * 3, "again": [0, 1, 0, 1, 1, 1]})
+    >>> found = compare_groups(cases, "again", group="end", reference="lost").table
+    >>> found[["cases", "mean", "difference"]].round(2).reset_index()
+          end  cases  mean  difference
+    0    lost      3  0.33         NaN
+    1  mended      3  1.00        0.67
     """
     require_columns(table, ["customer_id", outcome, group, *adjust], "compare_groups")
     _check_groups(table, outcome, group, reference, adjust, level)

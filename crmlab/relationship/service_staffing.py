@@ -233,6 +233,15 @@ def desk_table(
     ------
     ContractError
         If columns are missing, counts are no counts, more calls ended than were offered, or a slot had no call.
+
+    Examples
+    --------
+    >>> desk = pd.DataFrame({"slot": ["8:00", "8:00"], "agents": [3, 3], "calls_offered": [14, 12]})
+    >>> desk = desk.assign(calls_abandoned=[1, 0], answered_in_time=[11, 12])
+    >>> table = desk_table(desk, by=["slot"], handling_minutes=5, patience_minutes=4)
+    >>> table[["slot", "calls_per_hour", "service_level", "service_level_a", "service_level_c"]].round(2)
+       slot  calls_per_hour  service_level  service_level_a  service_level_c
+    0  8:00            26.0           0.88             0.68              0.5
     """
     counts = ["agents", "calls_offered", "calls_abandoned", "answered_in_time"]
     require_columns(desk, [*by, *counts], "desk_table")

@@ -1,6 +1,6 @@
 """Word of mouth on a network: who knows whom, whom to tell first, how far it spreads, and who refers to whom."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -92,6 +92,7 @@ def network(
         "pair twice": pd.DataFrame({"low": low, "high": high}).duplicated().to_numpy() & (low >= 0),
     }
     problems = broken_rules(rules)
+    problems += ["people: id missing"] * bool(known.hasnans)
     if ties.empty or problems:
         raise ContractError("these ties make no network (rows counted from 1)", problems or ["no tie"])
     return Network(known.to_numpy(), where)
@@ -135,6 +136,12 @@ def choose_seeds(
     populations. *Physical Review Letters* 91, 247901. (acquaintances)
     Kempe, D., Kleinberg, J. & Tardos, E. (2003). Maximizing the spread of influence through a social network. *KDD*
     '03, 137-146. (greedy reaches at least 63 % of what the best choice reaches)
+
+    Examples
+    --------
+    >>> star = network(pd.DataFrame({"customer_id": ["hub", "hub", "hub"], "friend_id": ["a", "b", "c"]}))
+    >>> choose_seeds(star, 1, "most friends", seed=1).tolist()
+    ['hub']
     """
     one_of("rule", rule, Rule)
     friends = net.friends.to_numpy()
@@ -151,7 +158,7 @@ def choose_seeds(
         return net.people[shuffled[np.argsort(-friends[shuffled], kind="stable")[:n]]]
     if chance is None:
         raise ContractError("greedy needs `chance`, with which a friend passes it on")
-    component = _cascades(net, chance, draws, rng)
+    component = np.array(list(_cascades(net, chance, draws, rng)))
     gain = np.array([np.bincount(one)[one] for one in component])
     chosen: list[int] = []
     for _ in range(n):
@@ -212,6 +219,12 @@ def reach(
     ----------
     Kempe, D., Kleinberg, J. & Tardos, E. (2003). Maximizing the spread of influence through a social network. *KDD*
     '03, 137-146, section 2.2.
+
+    Examples
+    --------
+    >>> star = network(pd.DataFrame({"customer_id": ["hub", "hub", "hub"], "friend_id": ["a", "b", "c"]}))
+    >>> reach(star, {"hub": ["hub"], "leaf": ["a"]}, chance=0.5, seed=1)["reached"].round(1).to_dict()
+    {'hub': 2.5, 'leaf': 2.0}
     """
     positions = {name: pd.Index(net.people).get_indexer(pd.Index(np.atleast_1d(ids))) for name, ids in plans.items()}
     problems = [
@@ -221,14 +234,11 @@ def reach(
     ]
     if not plans or problems or draws < 2:
         raise ContractError("the reach of these plans cannot be simulated", problems or ["need a plan and 2 draws"])
-    component = _cascades(net, chance, draws, np.random.default_rng(seed))
-    sizes = [np.bincount(one) for one in component]
-    reached = pd.DataFrame(
-        {
-            name: [size[np.unique(one[seeds])].sum() for size, one in zip(sizes, component, strict=True)]
-            for name, seeds in positions.items()
-        }
-    )
+    drawn = [
+        {name: np.bincount(one)[np.unique(one[seeds])].sum() for name, seeds in positions.items()}
+        for one in _cascades(net, chance, draws, np.random.default_rng(seed))
+    ]
+    reached = pd.DataFrame(drawn)
     more = reached.sub(reached.iloc[:, 0], axis=0)
     table = {
         "seeds": {name: len(seeds) for name, seeds in positions.items()},
@@ -240,19 +250,18 @@ def reach(
     return pd.DataFrame(table).rename_axis("plan")
 
 
-def _cascades(net: Network, chance: float, draws: int, rng: np.random.Generator) -> "Array":
-    """Number of the connected part of each person, by draw: shape (draws, people)."""
+def _cascades(net: Network, chance: float, draws: int, rng: np.random.Generator) -> Iterator["Array"]:
+    """For every draw the number of the connected part of each person, shape (people,)."""
     if not 0 <= chance <= 1:
         raise ContractError(f"chance must lie between 0 and 1, got {chance}")
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
     shape = (len(net.people), len(net.people))
-    found = []
     for _ in range(draws):
         one, other = net.ties[rng.random(len(net.ties)) < chance].T
-        found.append(connected_components(coo_array((np.ones(len(one)), (one, other)), shape=shape), directed=False)[1])
-    return np.array(found)
+        kept = coo_array((np.ones(len(one)), (one, other)), shape=shape)
+        yield connected_components(kept, directed=False)[1]
 
 
 @dataclass(frozen=True, eq=False)

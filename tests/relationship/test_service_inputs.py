@@ -116,6 +116,7 @@ ORDERS = pd.DataFrame({"customer_id": [1, 2, 1], "date": DATES, "amount": [1.0, 
         (ORDERS, ORDERS.assign(amount=[1, np.inf, 2]), 5, r"amount: not a finite number in 1 rows \(first: 2\)"),
         (ORDERS.assign(customer_id=[1, np.nan, 2]), ORDERS, 5, "customer_id: missing"),
         (ORDERS, ORDERS, 90, "no window of 90 days is over"),
+        (ORDERS.assign(customer_id=["1", "2", "1"]), ORDERS, 5, "ids of one kind"),
     ],
 )
 def test_cases_and_orders_are_checked(cases, orders, days, message):
@@ -187,6 +188,7 @@ TIES = pd.DataFrame({"customer_id": [1, 1, 2], "friend_id": [2, 3, 3]})
         (TIES.assign(customer_id=[1, 2, 2], friend_id=[2, 1, 3]), None, r"pair twice in 1 rows \(first: 2\)"),
         (TIES.assign(friend_id=[2, np.nan, 3]), None, "id missing in 1 rows"),
         (TIES, [1, 2], "id not among `people` in 2 rows"),
+        (TIES, [1, 2, 3, np.nan], "people: id missing"),
     ],
 )
 def test_ties_are_checked(ties, people, message):

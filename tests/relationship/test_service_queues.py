@@ -4,6 +4,7 @@ import heapq
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
@@ -213,3 +214,14 @@ def test_a_desk_is_tabulated_by_slot():
     assert row["abandons"] == pytest.approx(one["calls_abandoned"].sum() / one["calls_offered"].sum())
     assert (table["service_level_c"].isna() == (table["load"] >= table["agents"])).all()
     assert np.average(table["service_level_a"] - table["service_level"]) == pytest.approx(0, abs=0.02)
+
+
+def test_a_desk_that_is_always_overloaded_has_no_erlang_c():
+    desk = pd.DataFrame(
+        {"slot": ["a"], "agents": [1], "calls_offered": [90], "calls_abandoned": [80], "answered_in_time": [2]}
+    )
+    table = desk_table(desk, by=["slot"], handling_minutes=5, patience_minutes=4)
+    assert table["service_level_c"].isna().all()
+    assert table["abandons_a"].item() == pytest.approx(
+        1 - 6 / 90, abs=0.01
+    )  # one agent answers six calls in 30 minutes
