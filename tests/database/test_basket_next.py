@@ -74,8 +74,7 @@ def test_hits_are_counted_by_hand():
     later = bought(ann="ca", dee="b", eve="a", new="d")
     lists = {method: next_products(HISTORY, 1, method=method) for method in ("association", "popularity")}
     found = hit_rates(lists, later, seed=1, n=200)
-    assert found.rates.loc["association", ["recommended", "hits"]].tolist() == [5, 1.5]
-    assert found.rates.loc["popularity", ["recommended", "hits"]].tolist() == [5, 1]  # dee is offered a
+    assert found.rates[["recommended", "hits"]].to_numpy().tolist() == [[5, 1.5], [5, 1]]  # popularity offers dee a
     assert found.difference.estimate == pytest.approx(0.1)
     assert found.difference.low <= 0.1 <= found.difference.high
     assert found.customers == 5
@@ -154,7 +153,7 @@ def test_trend_needs_dates():
     with pytest.raises(ContractError, match="'date' is of another type or has gaps"):
         basket_trend(diary().assign(date="2024-01-01"))
     with pytest.raises(ContractError, match="'date' is of another type or has gaps"):
-        basket_trend(diary().assign(date=pd.NaT))
+        basket_trend(diary().assign(date=lambda t: t["date"].where(t["order_id"] > 1)))
     with pytest.raises(ContractError, match="period must be one of"):
         basket_trend(diary(), period="decade")  # type: ignore[arg-type]
     with pytest.raises(ContractError, match="'order_id'"):

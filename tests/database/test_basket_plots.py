@@ -40,8 +40,8 @@ def test_rules_stand_where_their_support_and_lift_are(ax, held):
     rules = association_rules(frequent_itemsets(held, 0.02, max_len=2))
     assert basket_plots.plot_rules(rules, label=2, ax=ax) is ax
     dots = ax.collections[0]
-    np.testing.assert_allclose(dots.get_offsets(), rules.table[["support", "association_lift"]])
-    np.testing.assert_allclose(dots.get_array(), rules.table["confidence"])
+    np.testing.assert_allclose(np.asarray(dots.get_offsets()), rules.table[["support", "association_lift"]])
+    np.testing.assert_allclose(np.asarray(dots.get_array()), rules.table["confidence"])
     first = rules.table.iloc[0]
     assert ax.texts[0].get_text() == f"{first['antecedent'][0]} → {first['consequent']}"
     assert len(ax.texts) == 2
@@ -58,7 +58,7 @@ def test_pairs_show_the_adjusted_lift_twice(ax, held):
     lift = pairs.table.query("item_a == 34 and item_b == 35")["adjusted_lift"].item()
     assert shown.count(f"{lift:.1f}") == 2
     assert [label.get_text() for label in ax.get_xticklabels()] == ["34", "35", "31"]
-    assert "by size" in ax.collections[0].colorbar.ax.get_ylabel()
+    assert any("by size" in other.get_ylabel() for other in ax.figure.axes)
     with pytest.raises(ContractError, match=r"not in it: \[99\]"):
         basket_plots.plot_pairs(pairs, [34, 99])
     with pytest.raises(ContractError, match="two items or more"):
@@ -68,10 +68,10 @@ def test_pairs_show_the_adjusted_lift_twice(ax, held):
 def test_penetration_leaves_out_periods_that_the_log_cuts(ax, lines):
     trend = basket_trend(lines[lines["date"] < "2023-06-15"])
     assert basket_plots.plot_penetration(trend, [1, 34], ax=ax) is ax
-    drawn = ax.get_lines()[0].get_ydata()
+    drawn = np.asarray(ax.get_lines()[0].get_ydata())
     assert not trend.periods["complete"].iloc[-1]
     np.testing.assert_allclose(drawn, trend.penetration.loc[trend.periods["complete"], 1])
-    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["1", "34"]
+    assert ax.get_legend_handles_labels()[1] == ["1", "34"]
     assert ax.get_ylabel() == "share of orders with the item"
     for items in ([], [99], list(range(1, 11))):
         with pytest.raises(ContractError, match="one to 8 known items"):

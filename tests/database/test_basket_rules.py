@@ -34,21 +34,18 @@ def ten() -> pd.DataFrame:
     return lines([order.split() for order in TEN])
 
 
-def by_rule(table: pd.DataFrame) -> pd.DataFrame:
-    return table.set_index([table["antecedent"].map(" ".join), "consequent"])
-
-
 def test_measures_of_a_table_made_by_hand():
-    rules = by_rule(association_rules(frequent_itemsets(baskets(ten()), 0.1, max_len=2)).table)
-    jam = rules.loc[("jam", "bread")]  # 10 orders, 3 with jam, 6 with bread, 3 with both ...
-    assert jam[["orders", "antecedent_orders", "consequent_orders"]].tolist() == [3, 3, 7]
+    table = association_rules(frequent_itemsets(baskets(ten()), 0.1, max_len=2)).table
+    rules = {(one["antecedent"], one["consequent"]): one for one in table.to_dict("records")}
+    jam = rules[("jam",), "bread"]  # 10 orders, 3 with jam, 7 with bread, 3 with both
+    assert [jam["orders"], jam["antecedent_orders"], jam["consequent_orders"]] == [3, 3, 7]
     assert jam["support"] == pytest.approx(3 / 10)
     assert jam["confidence"] == 1
     assert jam["association_lift"] == pytest.approx(1 / 0.7)
     assert jam["leverage"] == pytest.approx(0.3 - 0.3 * 0.7)
     assert jam["conviction"] == np.inf
     assert jam["p_value"] == pytest.approx((7 * 6 * 5) / (10 * 9 * 8))  # all three jams among the seven breads
-    milk = rules.loc[("milk", "bread")]
+    milk = rules[("milk",), "bread"]
     assert milk["association_lift"] == pytest.approx((4 / 10) / (0.6 * 0.7))
     assert milk["conviction"] == pytest.approx((1 - 0.7) / (1 - 4 / 6))
 
@@ -78,16 +75,12 @@ def test_mlxtend_gives_the_same_numbers(random_sets):
     frame = pd.DataFrame(matrix)
     peer = peer_rules(fpgrowth(frame, min_support=0.03, max_len=4), metric="support", min_threshold=0)
     peer = peer[peer["consequents"].map(len) == 1]
-    keys = [(frozenset(a), c) for a, c in zip(ours["antecedent"], ours["consequent"], strict=True)]
-    theirs = [(a, *c) for a, c in zip(peer["antecedents"], peer["consequents"], strict=True)]
-    both = ours.set_index(pd.Index(keys, tupleize_cols=False)).join(
-        peer.set_index(pd.Index(theirs, tupleize_cols=False)), suffixes=("", "_peer")
-    )
-    assert len(both) == len(ours) == len(peer)
-    for name, other in {"association_lift": "lift"}.items() | {
-        (n, f"{n}_peer") for n in ("support", "confidence", "leverage", "conviction")
-    }:
-        np.testing.assert_allclose(both[name], both[other], rtol=1e-12)
+    keys = [(frozenset(a), frozenset([c])) for a, c in zip(ours["antecedent"], ours["consequent"], strict=True)]
+    theirs = dict(zip(zip(peer["antecedents"], peer["consequents"], strict=True), peer.to_dict("records"), strict=True))
+    assert len(keys) == len(theirs)
+    same = ("support", "confidence", "leverage", "conviction")
+    for name, other in (("association_lift", "lift"), *zip(same, same, strict=True)):
+        np.testing.assert_allclose(ours[name], [theirs[key][other] for key in keys], rtol=1e-12)
 
 
 def test_p_values_are_fishers_and_corrections_count_every_possible_rule(random_sets):

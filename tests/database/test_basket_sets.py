@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from mlxtend.frequent_patterns import apriori
+from mlxtend.frequent_patterns import fpgrowth
 from scipy.sparse import csr_array
 
 from crmlab.database import Baskets, baskets, estimate_itemsets, frequent_itemsets
@@ -87,10 +87,10 @@ def test_every_subset_counted_by_hand(seed, filled, support, longest):
     assert found.min_orders == least
 
 
-def test_apriori_of_mlxtend_finds_the_same():
+def test_fpgrowth_of_mlxtend_finds_the_same():
     matrix = np.random.default_rng(3).random((400, 12)) < np.linspace(0.1, 0.6, 12)
     found = frequent_itemsets(of_matrix(matrix), 0.05, max_len=None).table
-    peer = apriori(pd.DataFrame(matrix), min_support=0.05)
+    peer = fpgrowth(pd.DataFrame(matrix), min_support=0.05)
     assert dict(zip(map(frozenset, found["itemset"]), found["support"], strict=True)) == pytest.approx(
         dict(zip(peer["itemsets"], peer["support"], strict=True))
     )
@@ -156,7 +156,6 @@ def test_an_explosion_is_refused_before_it_happens():
     assert peak < 30e6
     assert caught.value.problems[0].startswith("max_len=3 would give about 3")
     assert caught.value.problems[1].startswith("min_support=")
-    assert len(frequent_itemsets(dense, 0.01, max_len=3).table) == 60 + 1770 + 34220
 
 
 def test_the_support_that_a_refusal_names_fits():
@@ -182,7 +181,7 @@ def test_too_many_pairs_are_refused_with_their_exact_number():
         (lines(["aa", "a"]), "there is one item only ('a')"),
         (lines(["a", "b"]), "no basket holds two different items"),
         (lines(["ab"]).assign(quantity=0), "no line is left of 2"),
-        (lines(["ab"]).assign(product_id=[None, None]), "no line is left of 2"),
+        (lines(["ab"]).assign(product_id=np.nan), "no line is left of 2"),
     ],
 )
 def test_tables_in_which_nothing_can_go_together(table, problem):
