@@ -14,9 +14,14 @@
   programme caused, `two_way_effect` what a regression would have said, `pre_trend_test` and `sensitivity` whether to
   believe it; `point_lots` and `points_liability` what points still cost. Figures are in
   `crmlab.relationship.programme_plots`.
+* `importance_performance` reads a path model as a map of where to begin; `net_promoter_score`, `nps_difference` and
+  `nps_sample_size` give a recommendation its error; `loyalty_matrix` crosses attitude with behaviour, `loyalty_indicators`
+  lays measures side by side, and `double_jeopardy` holds brands against what their size predicts. Figures are in
+  `crmlab.relationship.loyalty_plots`.
 * Figures are in `crmlab.relationship.plots`, `crmlab.relationship.churn_plots` and `crmlab.relationship.service_plots`.
 """
 
+from crmlab.relationship.brand_loyalty import DoubleJeopardy, double_jeopardy
 from crmlab.relationship.chains import OrderTest, StageChain, absorption, order_test, stage_chain, time_in_stage
 from crmlab.relationship.churn import PersonPeriods, TimeSplit, history_before, person_periods, split_in_time
 from crmlab.relationship.churn_costs import (
@@ -35,6 +40,13 @@ from crmlab.relationship.churn_profit import (
 )
 from crmlab.relationship.influence import InstrumentedEffect, two_stage_least_squares
 from crmlab.relationship.lexis import RetentionTable, retention_table
+from crmlab.relationship.loyalty import (
+    ImportancePerformance,
+    LoyaltyMatrix,
+    importance_performance,
+    loyalty_indicators,
+    loyalty_matrix,
+)
 from crmlab.relationship.programme import GroupTimeEffects, Panel, group_time_effects, joining_panel
 from crmlab.relationship.programme_averages import (
     Averages,
@@ -47,6 +59,7 @@ from crmlab.relationship.programme_averages import (
 )
 from crmlab.relationship.programme_points import PointsLiability, point_lots, points_liability
 from crmlab.relationship.programme_trends import Sensitivity, TrendTest, pre_trend_test, sensitivity
+from crmlab.relationship.recommendation import NetPromoterScore, net_promoter_score, nps_difference, nps_sample_size
 from crmlab.relationship.recovery import Aftermath, GroupComparison, compare_groups, orders_after
 from crmlab.relationship.retention import LifeTable, SurvivalCurve, life_table, survival
 from crmlab.relationship.service import Waiting, erlang_a, erlang_c
@@ -60,15 +73,19 @@ __all__ = [
     "COSTS",
     "Aftermath",
     "Averages",
+    "DoubleJeopardy",
     "Encouragement",
     "ExpectedMaximumProfit",
     "GoneErrors",
     "GroupComparison",
     "GroupTimeEffects",
     "Hiatus",
+    "ImportancePerformance",
     "InstrumentedEffect",
     "LifeTable",
+    "LoyaltyMatrix",
     "MaximumProfit",
+    "NetPromoterScore",
     "Network",
     "OrderTest",
     "Panel",
@@ -92,6 +109,7 @@ __all__ = [
     "choose_seeds",
     "compare_groups",
     "desk_table",
+    "double_jeopardy",
     "effects_by",
     "encouraged_effect",
     "erlang_a",
@@ -100,11 +118,17 @@ __all__ = [
     "gone_errors",
     "group_time_effects",
     "history_before",
+    "importance_performance",
     "joining_panel",
     "life_table",
+    "loyalty_indicators",
+    "loyalty_matrix",
     "maximum_profit",
     "mean_patience",
+    "net_promoter_score",
     "network",
+    "nps_difference",
+    "nps_sample_size",
     "order_test",
     "orders_after",
     "overall_effect",
