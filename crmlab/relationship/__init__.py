@@ -15,9 +15,9 @@
   believe it; `point_lots` and `points_liability` what points still cost. Figures are in
   `crmlab.relationship.programme_plots`.
 * `importance_performance` reads a path model as a map of where to begin; `net_promoter_score`, `nps_difference` and
-  `nps_sample_size` give a recommendation its error; `loyalty_matrix` crosses attitude with behaviour, `loyalty_indicators`
-  lays measures side by side, and `double_jeopardy` holds brands against what their size predicts. Figures are in
-  `crmlab.relationship.loyalty_plots`.
+  `nps_sample_size` give a recommendation its error; `loyalty_matrix` crosses attitude with behaviour,
+  `loyalty_indicators` lays measures side by side, and `double_jeopardy` holds brands against what their size predicts.
+  Figures are in `crmlab.relationship.loyalty_plots`.
 * Figures are in `crmlab.relationship.plots`, `crmlab.relationship.churn_plots` and `crmlab.relationship.service_plots`.
 """
 
