@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _LABELS = {
-    "customers": "customers in the segment",
+    "customers": "customers in the segment (fewer to the right)",
     "margin": "yearly margin per customer, money",
     "loyalty": "loyalty",
     "sales": "yearly sales per customer, money",
@@ -46,13 +46,15 @@ def plot_types(types: RelationshipTypes, *, ax: "Axes | None" = None) -> "Axes":
         if values.min() > 0 and values.max() > 20 * values.min():
             scale("log")
     ax.set(xlabel=_LABELS[x], ylabel=_LABELS[y])
-    ax.margins(0.15)
+    ax.margins(0.2)
+    if x == "customers":
+        ax.invert_xaxis()  # effort rises to the right and upwards in every figure
     ax.legend(fontsize="small")
     return ax
 
 
 def plot_economics(economics: RelationshipEconomics, *, ax: "Axes | None" = None) -> "Axes":
-    """Value of a customer by yearly margin, one line per plan, with the margins at which the best plan changes.
+    """What each plan adds to the value of a customer by yearly margin, and the margins at which the best one changes.
 
     Parameters
     ----------
@@ -63,12 +65,17 @@ def plot_economics(economics: RelationshipEconomics, *, ax: "Axes | None" = None
     turns = economics.table["best_from"].dropna()
     grid = np.linspace(0, 1.3 * max(economics.margin, turns.max()), 101)
     values = economics.values(grid)
-    for name, colour in zip(values, cycle(PALETTE), strict=False):
-        ax.plot(values.index, values[name], color=colour, label=str(name))
+    least = values.columns[0]
+    gains = values.sub(values[least], axis=0)
+    for name, colour in zip(gains, cycle(PALETTE), strict=False):
+        ax.plot(gains.index, gains[name], color=colour, label=str(name))
     for turn in turns[turns > 0]:
         ax.axvline(turn, color="0.6", lw=0.8, ls="--")
-    ax.set(xlabel="yearly margin per customer before the cost to serve, money", ylabel="value of a customer, money")
-    ax.set_xlim(0, grid[-1])
+    top = float(gains.to_numpy().max())
+    if top > 0:
+        ax.set_ylim(-0.6 * top, 1.1 * top)
+    ax.set(xlabel="yearly margin per customer before the cost of the plan, money", xlim=(0, grid[-1]))
+    ax.set_ylabel(f"value of a customer above {least}, money")
     ax.legend(fontsize="small")
     return ax
 
@@ -110,7 +117,9 @@ def plot_value_map(delivered: DeliveredValue, *, ax: "Axes | None" = None) -> "A
     ax.scatter(table["relative_cost"], table["relative_value"], s=60, color=PALETTE[0], zorder=3)
     for offer, row in table.iterrows():
         text = f"{offer}, {row['delivered']:+.1f}"
-        ax.annotate(text, (row["relative_cost"], row["relative_value"]), xytext=(7, -3), textcoords="offset points")
+        side = -1 if row["relative_cost"] > table["relative_cost"].median() else 1  # towards the middle
+        at, look = (row["relative_cost"], row["relative_value"]), "left" if side > 0 else "right"
+        ax.annotate(text, at, xytext=(9 * side, -3), textcoords="offset points", ha=look)
     ax.set(xlabel="total cost to the customer, mean offer = 1", ylabel="total value, mean offer = 1")
     ax.margins(0.25)
     ax.legend(fontsize="small")
@@ -131,7 +140,7 @@ def plot_gaps(gaps: GapScores, *, ax: "Axes | None" = None) -> "Axes":
     ax.errorbar(rows["gap"], range(len(rows)), xerr=reach, fmt="o", color=PALETTE[0], capsize=4)
     ax.axvline(0, color="black", lw=0.8)
     ax.set_yticks(range(len(rows)), [str(name) for name in rows.index])
-    ax.set(xlabel=f"points that the firm gives above the customer ({gaps.level:.0%} intervals, for all items together)")
+    ax.set(xlabel=f"firm's score less customer's, points ({gaps.level:.0%} intervals for all items together)")
     ax.set_ylim(-0.5, len(rows) - 0.5)
     return ax
 
