@@ -161,6 +161,8 @@ def _check_log(log: pd.DataFrame, joined: pd.Series, days: int) -> None:
         }
     )
     problems += [] if len(log) else ["no row"]
+    if not problems and not joined.index.isin(log["customer_id"]).any():
+        problems = [f"joined: none of its {len(joined):,} customers bought; are the ids of one kind, text or numbers?"]
     problems += [] if days >= 1 else [f"days must be 1 or more; got {days}"]
     if problems:
         raise ContractError("no panel can be made of this log (rows counted from 1)", problems)

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     Floats = npt.NDArray[np.float64]
     Ints = npt.NDArray[np.int64]
 
-_NEEDED = ("customer_id", "date", "points")
-
 
 def point_lots(ledger: pd.DataFrame) -> pd.DataFrame:
     """Follow every point from the day it was earned to the day it was redeemed or expired, the oldest going first.
@@ -77,7 +75,7 @@ def point_lots(ledger: pd.DataFrame) -> pd.DataFrame:
 
 
 def _check_ledger(ledger: pd.DataFrame) -> pd.DataFrame:
-    require_columns(ledger, [*_NEEDED, "kind"], "point_lots")
+    require_columns(ledger, ["customer_id", "date", "points", "kind"], "a ledger of points")
     points = pd.to_numeric(ledger["points"], errors="coerce")
     dated = pd.api.types.is_datetime64_dtype(ledger["date"])
     sign = ledger["kind"].astype(str).map({"earn": 1, "redeem": -1, "expire": -1})
@@ -213,9 +211,9 @@ def points_liability(
         raise ContractError(
             f"money_per_point must be above 0, days 1 or more, n 20 or more; got {money_per_point}, {days}, {n}"
         )
-    require_columns(ledger, [*_NEEDED, "kind"], "points_liability")
-    day = pd.Timestamp(as_day(ledger["date"].max() if as_of is None else as_of, "as_of"))
-    lots = point_lots(ledger[ledger["date"].dt.normalize() <= day])
+    book = _check_ledger(ledger)
+    day = pd.Timestamp(as_day(book["date"].max() if as_of is None else as_of, "as_of"))
+    lots = point_lots(book[book["date"].dt.normalize() <= day])
     if not (lots["fate"] == "redeem").any() or not (lots["fate"] == "open").any():
         raise ContractError(f"by {day:%Y-%m-%d} no point was redeemed, or none is outstanding: nothing to value")
     counts = _by_member_and_age(lots, day, days)

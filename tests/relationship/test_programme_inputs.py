@@ -135,6 +135,7 @@ def test_a_log_that_makes_no_panel():
         (log, joined.astype(str), {}, "joined: not dates"),
         (log, pd.concat([joined, joined]), {}, "the same customer twice"),
         (log.assign(customer_id=None), joined, {}, "customer_id: missing"),
+        (log, joined.set_axis(["0"]), {}, "none of its 1 customers bought"),
         (log, joined, {"days": 0}, "days must be 1 or more"),
         (log, joined, {"days": 30}, "a panel needs three"),
         (log, joined, {"begin": "2023-12-01"}, "nobody had bought"),

@@ -160,6 +160,10 @@ def test_refusals_name_rows():
         point_lots(TWO.assign(date="2024-01-01"))
     with pytest.raises(ContractError, match="lacks"):
         point_lots(TWO.drop(columns="kind"))
+    with pytest.raises(ContractError, match="date: not dates"):
+        points_liability(TWO.assign(date="2024-01-01"), 0.01)
+    with pytest.raises(ContractError, match="no row"):
+        points_liability(TWO, 0.01, as_of="2023-01-01")
     with pytest.raises(ContractError, match="no point was redeemed"):
         points_liability(TWO, 0.01, as_of="2024-01-31")
     for bad in ({"money_per_point": 0}, {"days": 0}, {"n": 5}):
