@@ -10,6 +10,7 @@ from crmlab.models.brands import DirichletMultinomial, DirichletMultinomialResul
 from crmlab.models.buying import BetaGeoNBD, ModifiedBetaGeoNBD, ParetoNBD
 from crmlab.models.loading import load_results
 from crmlab.models.nbd import NBD, GoodnessOfFit, NBDResults
+from crmlab.models.paths import PathModel, PathModelResults
 from crmlab.models.predictions import BuyingResults
 from crmlab.models.results import Results
 from crmlab.models.spend import GammaGamma, GammaGammaResults
@@ -34,6 +35,8 @@ __all__ = [
     "NBDDirichlet",
     "NBDResults",
     "ParetoNBD",
+    "PathModel",
+    "PathModelResults",
     "Results",
     "ShiftedBetaGeometric",
     "TenureResults",
