@@ -303,15 +303,17 @@ def broken_rules(rules: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def check_aligned(what: str, **columns: Any) -> None:
-    """Refuse columns (or tables) that are empty, of another shape or length, or with different indices.
+def check_aligned(what: str, *tables: pd.DataFrame, **columns: Any) -> None:
+    """Refuse columns, or a table beside them, that are empty or differ in length or index.
 
     Parameters
     ----------
     what : str
         What they are for, the subject of the message: ``"a gains curve"``.
+    *tables : pandas.DataFrame
+        Tables about the same customers, in the same order.
     **columns
-        By name: one value for each customer, or a DataFrame with one row for each.
+        By name: one value for each customer.
 
     Raises
     ------
@@ -326,15 +328,19 @@ def check_aligned(what: str, **columns: Any) -> None:
     """
     shapes = {name: _shape(one) for name, one in columns.items()}
     for name, shape in shapes.items():
-        if len(shape) != 1 and not isinstance(columns[name], pd.DataFrame):
+        if len(shape) != 1:
             found = f"shape {shape}" if shape else f"one {type(columns[name]).__name__}"
             raise ContractError(f"{what} needs one value per row in {name}, got {found}")
+    labelled = {name: one.index for name, one in columns.items() if isinstance(one, pd.Series)}
+    for number, table in enumerate(tables, start=1):
+        if not isinstance(table, pd.DataFrame):
+            raise ContractError(f"{what} needs a DataFrame, not {type(table).__name__}")
+        shapes[f"table {number}"], labelled[f"table {number}"] = table.shape, table.index
     lengths = ", ".join(f"{name} {shape[0]:,}" for name, shape in shapes.items())
     if len({shape[0] for shape in shapes.values()}) > 1:
         raise ContractError(f"{what} needs columns of the same length, got {lengths}")
     if not all(shape[0] for shape in shapes.values()):
-        raise ContractError(f"{what} cannot be made of no row: {' and '.join(columns)} are empty")
-    labelled = {name: one.index for name, one in columns.items() if isinstance(one, pd.Series | pd.DataFrame)}
+        raise ContractError(f"{what} cannot be made of no row: {' and '.join(shapes)} are empty")
     if any(not index.equals(next(iter(labelled.values()))) for index in labelled.values()):
         raise ContractError(
             f"{what} needs the same index on {' and '.join(labelled)}: take them from one table, or reindex one like "
@@ -349,7 +355,7 @@ def _shape(values: Any) -> tuple[int, ...]:
         return (len(values), -1)
 
 
-def aligned(what: str, **columns: Any) -> pd.DataFrame:
+def aligned(what: str, /, **columns: Any) -> pd.DataFrame:
     """Columns of numbers about the same customers as one table of floats, with the index of those that have one.
 
     Raises
@@ -365,9 +371,6 @@ def aligned(what: str, **columns: Any) -> pd.DataFrame:
       - score: not a finite number in 1 rows (first: 2)
     """
     check_aligned(what, **columns)
-    tables = [name for name, one in columns.items() if isinstance(one, pd.DataFrame)]
-    if tables:
-        raise ContractError(f"{what} needs one column of numbers in {tables[0]}, not a table")
     series = {name: pd.Series(one) for name, one in columns.items()}
     problems = [
         f"{name}: no numbers but {one.dtype} (first: {', '.join(map(repr, one.head(3)))}); convert it first"
@@ -445,6 +448,8 @@ def require_columns(frame: Any, names: Sequence[str], what: str) -> None:
     crmlab.errors.ContractError: rfm needs columns that the table lacks; it has: 'custmer_id'
       - 'customer_id' (did you mean 'custmer_id'?)
     """
+    if not hasattr(frame, "columns"):
+        raise ContractError(f"{what} needs a table, not {type(frame).__name__}")
     found = [str(name) for name in frame.columns]
     missing = [name for name in names if name not in found]
     if missing:

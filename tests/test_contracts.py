@@ -161,7 +161,7 @@ GOOD = [0.5, 1.5, 2.5]
         ((x for x in GOOD), "one value per row in b, got one generator"),
         (np.ones((3, 2)), "one value per row in b, got shape (3, 2)"),
         ([[1], [2, 3], [4]], "one value per row in b, got shape (3, -1)"),
-        (pd.DataFrame({"x": GOOD}), "one column of numbers in b, not a table"),
+        (pd.DataFrame({"x": GOOD}), "one value per row in b, got shape (3, 1)"),
         (["1", "2", "3"], "b: no numbers but str (first: '1', '2', '3'); convert it first"),
         ([1, "x", 2.0], "b: no numbers but object (first: 1, 'x', 2.0)"),
         ([True, None, False], "b: no numbers but object"),
@@ -192,8 +192,14 @@ def test_aligned_keeps_the_index_and_refuses_another():
 
 def test_tables_are_aligned_by_rows():
     table = pd.DataFrame({"p": GOOD, "q": ["a", "b", "c"]}, index=[5, 6, 7])
-    check_aligned("a fit", y=GOOD, x=table)
-    with pytest.raises(ContractError, match="the same index on y and x"):
-        check_aligned("a fit", y=pd.Series(GOOD), x=table)
-    with pytest.raises(ContractError, match="got y 2, x 3"):
-        check_aligned("a fit", y=GOOD[:2], x=table)
+    check_aligned("a fit", table, y=GOOD)
+    with pytest.raises(ContractError, match="the same index on y and table 1"):
+        check_aligned("a fit", table, y=pd.Series(GOOD))
+    with pytest.raises(ContractError, match="got y 2, table 1 3"):
+        check_aligned("a fit", table, y=GOOD[:2])
+    with pytest.raises(ContractError, match="the same index on table 1 and table 2"):
+        check_aligned("a fit", table, table.reset_index())
+    with pytest.raises(ContractError, match="a DataFrame, not ndarray"):
+        check_aligned("a fit", np.ones((3, 2)), y=GOOD)  # type: ignore[arg-type]
+    with pytest.raises(ContractError, match="a fit needs a table, not list"):
+        require_columns([], ["y"], "a fit")

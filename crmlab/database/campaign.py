@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from crmlab.contracts import broken_rules, require_columns
+from crmlab.contracts import aligned, broken_rules, require_columns
 from crmlab.database.experiment import check_money, cluster_codes, covariates, read_experiment
 from crmlab.errors import ContractError
 from crmlab.stats import Interval, check_level, proportion_interval
@@ -204,16 +204,15 @@ def read_arms(arms: pd.DataFrame, treated: str, control: str, *, level: float = 
     missing = [name for name in (treated, control) if name not in set(arms["arm"])]
     if missing:
         raise ContractError(f"no arm is called {missing[0]!r}; the arms are {list(arms['arm'])}")
-    two = arms.set_index("arm").loc[[treated, control]].astype(float)
+    two = arms.set_index("arm").loc[[treated, control]]
     share = "se" not in two
-    rules = {
-        "customers: not 2 or more": ~(two["customers"] >= 2),
-        "mean: not a finite number": ~np.isfinite(two["mean"]),
-    }
+    columns = ["customers", "mean"] if share else ["customers", "mean", "se"]
+    two = aligned("a read-out of arms", **{name: two[name] for name in columns})
+    rules = {"customers: not 2 or more": two["customers"] < 2}
     if share:
         rules["mean: no share between 0 and 1, and there is no column 'se'"] = ~two["mean"].between(0, 1)
         two["se"] = np.sqrt((two["mean"] * (1 - two["mean"])).clip(0) / (two["customers"] - 1))
-    rules["se: not finite or below 0"] = ~(np.isfinite(two["se"]) & (two["se"] >= 0))
+    rules["se: below 0"] = two["se"] < 0
     problems = broken_rules(rules)
     if problems:
         raise ContractError("these arms cannot be compared (rows: 1 treated, 2 control)", problems)
@@ -337,6 +336,5 @@ def _adjusted(y: np.ndarray, t: np.ndarray, x: np.ndarray, groups: np.ndarray | 
         raise ContractError("the covariates in `before` repeat one another, or do so within one arm: leave some out")
     model = sm.OLS(y, design)
     fit = model.fit(cov_type="HC2") if groups is None else model.fit(cov_type="cluster", cov_kwds={"groups": groups})
-    slopes = fit.params[-k:]
-    centre = slopes @ np.cov(centred, rowvar=False).reshape(k, k) @ slopes / len(y)
-    return float(fit.params[1]), float(np.sqrt(fit.bse[1] ** 2 + centre))
+    shift = _arm(centred @ fit.params[-k:], groups)  # its mean is 0; its error, drawn customers or drawn groups, is not
+    return float(fit.params[1]), float(np.hypot(fit.bse[1], shift["se"]))

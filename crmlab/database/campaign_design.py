@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from crmlab.contracts import aligned
 from crmlab.database.experiment import covariates, read_experiment
 from crmlab.errors import ContractError
 
@@ -149,7 +150,7 @@ chance 80.0% (alpha 0.05, two-sided)
         if chance(largest, customers) < power:
             raise ContractError(f"no possible effect is found with chance {power:g} among {customers:,} customers")
         target = power
-        difference = float(brentq(lambda d: chance(d, customers) - target, largest * 1e-9, largest, xtol=1e-12))
+        difference = float(brentq(lambda d: chance(d, customers) - target, 0.0, largest, xtol=1e-12))
     if power is None:
         power = chance(difference, customers)
     return TestPlan(customers, difference, power, alpha, treated_share, baseline, sd)
@@ -185,8 +186,8 @@ def _check_plan(
         problems.append(f"power must be above alpha, which any test reaches without an effect; got {power}")
     if sd is not None and not 0 < sd < np.inf:
         problems.append(f"sd must be above 0; got {sd}")
-    if customers is not None and customers < 4:
-        problems.append(f"customers must be 4 or more; got {customers}")
+    if customers is not None and not (customers >= 4 and customers % 1 == 0):
+        problems.append(f"customers must be a whole number of 4 or more; got {customers}")
     if difference is not None and not (np.isfinite(difference) and difference != 0):
         problems.append(f"difference must be a finite number other than 0; got {difference}")
     elif baseline is not None and difference is not None and not 0 <= baseline + difference <= 1:
@@ -221,14 +222,14 @@ class Balance:
         )
 
 
-def balance(before: pd.DataFrame, treated: npt.ArrayLike) -> Balance:
+def balance(before: pd.DataFrame | pd.Series, treated: npt.ArrayLike) -> Balance:
     """Compare the arms in what was known before the campaign, one by one and jointly.
 
     Single differences must exceed chance now and then; the joint test takes their number and correlation into account.
 
     Parameters
     ----------
-    before : pandas.DataFrame, shape (n, k)
+    before : pandas.DataFrame or Series, shape (n, k)
         Numbers known before the draw; encode words as columns of 0 and 1.
     treated : array_like of bool or 0/1, shape (n,)
         Who was drawn.
@@ -295,9 +296,8 @@ def sample_ratio_p_value(customers: Sequence[int], shares: Sequence[float]) -> f
     """
     from scipy.stats import chisquare
 
-    counts, designed = np.asarray(customers, dtype=float), np.asarray(shares, dtype=float)
-    fits = counts.shape == designed.shape and counts.ndim == 1 and len(counts) >= 2
-    if not fits or not (counts >= 0).all() or not counts.sum() or not (designed > 0).all():
+    counts, designed = aligned("a sample ratio", customers=customers, shares=shares).to_numpy().T
+    if len(counts) < 2 or not (counts >= 0).all() or not counts.any() or not (designed > 0).all():
         raise ContractError(f"need a count and a share above 0 for each arm; got {list(customers)} and {list(shares)}")
     if not np.isclose(designed.sum(), 1):
         raise ContractError(f"the designed shares must add up to 1; they add up to {designed.sum():g}")

@@ -31,15 +31,17 @@ def covariates(before: pd.DataFrame | pd.Series, treated: npt.ArrayLike) -> np.n
     if not isinstance(before, pd.DataFrame | pd.Series):
         raise ContractError(f"covariates must be a DataFrame or a Series, not {type(before).__name__}")
     frame = before.to_frame() if isinstance(before, pd.Series) else before
-    check_aligned("an experiment", treated=treated, before=frame)
-    if not frame.shape[1]:
-        raise ContractError("the table of covariates has no columns")
-    numbers = frame.apply(pd.to_numeric, errors="coerce").astype(float)
-    problems = broken_rules({f"{name}: not a finite number": ~np.isfinite(numbers[name]) for name in numbers.columns})
-    problems += [f"{name}: all customers have the same value" for name in numbers if numbers[name].nunique() == 1]
-    if problems:
-        raise ContractError("these covariates cannot be used: encode words, fill or drop what is missing", problems)
-    return numbers.to_numpy()
+    check_aligned("an experiment", frame, treated=treated)
+    columns = {str(name): column for name, column in frame.items()}
+    if len(columns) < frame.shape[1] or not columns:
+        raise ContractError("the table of covariates has no columns, or two of the same name")
+    x = aligned("a table of covariates (encode words, fill or drop what is missing)", **columns).to_numpy()
+    with np.errstate(over="ignore", under="ignore"):
+        spread = x.std(axis=0)
+    flat = [name for name, width in zip(columns, spread, strict=True) if not 0 < width < np.inf]
+    if flat:
+        raise ContractError(f"leave out {', '.join(flat)}: all customers have the same value, or values far too large")
+    return x
 
 
 def read_experiment(outcome: npt.ArrayLike, treated: npt.ArrayLike, *, each: int = 2) -> tuple[np.ndarray, np.ndarray]:

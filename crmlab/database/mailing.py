@@ -311,6 +311,11 @@ def value_of_limit(
     level : float, default 0.95
         Confidence level.
 
+    Raises
+    ------
+    ContractError
+        If the limit, `n` or `level` is impossible, or only one of the two knows the money of responses.
+
     Examples
     --------
     >>> from crmlab.database import gains
@@ -323,6 +328,8 @@ def value_of_limit(
     lowest = curve.score_limit if limit is None else float(limit)
     if np.isnan(lowest):
         raise ContractError("limit must be a number")
+    if new.money != curve.gains.money:
+        raise ContractError("one of the two gains knows the money of responses and the other counts them: give both")
     chosen = new.people["score"].to_numpy() >= lowest
     each = np.where(chosen, curve.margin * new.people["value"].to_numpy() - curve.contact_cost, 0.0)
     fixed = curve.fixed_cost if chosen.any() else 0.0

@@ -30,10 +30,13 @@ class Gains:
     people : pandas.DataFrame, shape (customers, 3)
         ``score``, ``response`` and ``value`` per customer: the money of a response, 0 without one; where no money was
         given every response counts 1.
+    money : bool
+        Whether the money of responses was given.
     """
 
     curve: pd.DataFrame
     people: pd.DataFrame
+    money: bool
 
     @property
     def definitions(self) -> dict[str, str]:
@@ -94,7 +97,7 @@ class Gains:
         pandas.DataFrame, shape (k, 7)
             ``depth``, ``contacted``, ``responses``, ``response_rate``, ``gain``, ``cumulative_lift``, ``value``.
         """
-        share = np.atleast_1d(np.asarray(depth, dtype=float))
+        share = aligned("a gains curve", depth=depth if np.ndim(depth) else [depth])["depth"].to_numpy()
         if not ((share > 0) & (share <= 1)).all():
             raise ContractError(f"depth must lie above 0 and not above 1, got {depth!r}")
         contacted = share * self.customers
@@ -189,8 +192,8 @@ def gains(score: "ArrayLike", response: "ArrayLike", value: "ArrayLike | None" =
     >>> found.auc, found.at(0.5)["gain"].item()
     (0.875, 0.75)
     """
-    money = {} if value is None else {"value": value}
-    people = aligned("a gains curve", score=score, response=response, **money)
+    values = {} if value is None else {"value": value}
+    people = aligned("a gains curve", score=score, response=response, **values)
     problems = broken_rules({"response: neither 0 nor 1": ~people["response"].isin([0, 1])})
     if not problems and people["response"].nunique() < 2:
         problems = ["response: everybody responded" if people["response"].iloc[0] else "response: nobody responded"]
@@ -199,7 +202,7 @@ def gains(score: "ArrayLike", response: "ArrayLike", value: "ArrayLike | None" =
     if problems:
         raise ContractError("a gains curve cannot be made of these columns (rows counted from 1)", problems)
     people["value"] = people["response"] * people.get("value", 1.0)
-    return Gains(_curve(people), people.astype({"response": "int64"}))
+    return Gains(_curve(people), people.astype({"response": "int64"}), value is not None)
 
 
 def _curve(people: pd.DataFrame) -> pd.DataFrame:

@@ -6,10 +6,9 @@ the fewer letters it rests on, and the decision is made on the rate that is left
 
 from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
 
-from crmlab.contracts import broken_rules, require_columns
+from crmlab.contracts import aligned, broken_rules, require_columns
 from crmlab.database.mailing import break_even_rate, mailing_profit
 from crmlab.errors import ContractError
 from crmlab.models import BetaBinomial, BetaBinomialResults
@@ -75,7 +74,9 @@ class RollOut:
         return table
 
     def _known(self, responses: pd.Series) -> pd.Series:
-        known = responses.reindex(self.table.index)
+        if responses.index.duplicated().any():
+            raise ContractError("the same cell twice in the responses of a roll-out")
+        known = aligned("a roll-out", responses=responses)["responses"].reindex(self.table.index)
         bad = known.isna() | (known < 0) | (known > self.table["remaining"])
         if bad.any():
             raise ContractError(
@@ -137,7 +138,7 @@ def roll_out(cells: pd.DataFrame, *, margin: float, contact_cost: float, level: 
     table = cells[_NEEDED].copy()
     fit = BetaBinomial(table["responses"], table["tested"]).fit()
     rates = fit.rates(level=level).rename(columns={"observed": "test_rate", "estimate": "shrunken_rate"})
-    table = table.join(rates).assign(chance_above=fit.chance_above(limit))
+    table = table.join(rates).assign(chance_above=fit.chance_above(min(limit, 1.0)))
     table["mail_by_test"], table["mail_by_model"] = table["test_rate"] > limit, table["shrunken_rate"] > limit
     answers = table["shrunken_rate"] * table["remaining"]
     table["expected_profit"] = mailing_profit(table["remaining"], answers, margin=margin, contact_cost=contact_cost)
@@ -146,9 +147,9 @@ def roll_out(cells: pd.DataFrame, *, margin: float, contact_cost: float, level: 
 
 def _check_cells(cells: pd.DataFrame) -> None:
     require_columns(cells, _NEEDED, "roll_out")
-    remaining = pd.to_numeric(cells["remaining"], errors="coerce").to_numpy(dtype=float, na_value=np.nan)
+    numbers = aligned("a roll-out", **{name: cells[name] for name in _NEEDED})
     rules = {
-        "remaining: not a number, 0 or more": ~(np.isfinite(remaining) & (remaining >= 0)),
+        "remaining: below 0": numbers["remaining"] < 0,
         "index: the same cell twice": cells.index.duplicated(),
     }
     problems = broken_rules(rules)

@@ -75,7 +75,8 @@ def fit_uplift(
     Raises
     ------
     ContractError
-        If inputs do not fit, an arm lacks a class that the classifier needs, or a feature is infinite.
+        If inputs do not fit, an arm lacks a class that the classifier needs, or a feature is infinite. What is missing
+        or in words is left to the estimator: some can use it, others refuse it.
 
     References
     ----------
@@ -92,7 +93,7 @@ def fit_uplift(
     from sklearn.base import clone, is_classifier
 
     one_of("method", method, Method)
-    check_aligned("the uplift model", outcome=outcome, treated=treated, features=features)
+    check_aligned("the uplift model", features, outcome=outcome, treated=treated)
     y, t = read_experiment(outcome, treated)
     e = propensities(propensity, treated, t)
     x = _features(features, tuple(features.columns))
@@ -150,7 +151,7 @@ def cross_fit_uplift(
     """
     from sklearn.model_selection import StratifiedKFold
 
-    check_aligned("the uplift model", outcome=outcome, treated=treated, features=features)
+    check_aligned("the uplift model", features, outcome=outcome, treated=treated)
     y, t = read_experiment(outcome, treated)
     e = propensities(propensity, treated, t)
     most = int(min(t.sum(), (~t).sum())) // 2

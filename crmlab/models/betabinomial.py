@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import betaincc, betaincinv, gammaln
 
-from crmlab.contracts import aligned, broken_rules
+from crmlab.contracts import LARGEST, aligned, broken_rules
 from crmlab.errors import ContractError
 from crmlab.models.base import ConvergenceError, Likelihood, Part, Rows, maximise
 from crmlab.models.bgnbd import gamma_ratio
@@ -114,6 +114,7 @@ def read_trials(successes: Any, trials: Any, weight: Any = None) -> pd.DataFrame
     table = table if weights else table.assign(weight=1.0)
     counts = ("successes", "trials")
     rules = {f"{name}: not a whole number, 0 or more": (table[name] < 0) | (table[name] % 1 > 0) for name in counts}
+    rules |= {f"{name}: beyond {LARGEST:g}": table[name] > LARGEST for name in counts}
     rules["trials: none"] = table["trials"] == 0
     rules["successes: more than trials"] = table["successes"] > table["trials"]
     rules["weight: not above 0"] = table["weight"] <= 0
@@ -226,8 +227,9 @@ class BetaBinomialResults(SampledResults):
 
     def simulate(self, trials: Any, *, seed: int) -> pd.DataFrame:
         """Draw the ``rate`` and the ``successes`` of new rows with so many ``trials`` each."""
-        m, rng = np.atleast_1d(np.asarray(trials)), np.random.default_rng(seed)
-        alpha, beta = self.params
+        number = trials if np.ndim(trials) else [trials]
+        m = read_trials(np.zeros(len(number)), number)["trials"].to_numpy(dtype="int64")
+        rng, (alpha, beta) = np.random.default_rng(seed), self.params
         rate = rng.beta(alpha, beta, len(m))
         return pd.DataFrame({"trials": m, "rate": rate, "successes": rng.binomial(m, rate)})
 

@@ -63,10 +63,19 @@ def test_a_curve_of_no_experiment(curve, case: str):
 CASES = {
     "level": (lambda: read_out(Y, T, level=95), "level must lie"),
     "no spread": (lambda: read_out([1, 1, 0, 0], [1, 1, 0, 0]), "does not vary within either arm"),
-    "before words": (lambda: read_out(Y, T, before=pd.DataFrame({"sex": list("mfmfmf")})), "sex: not a finite number"),
-    "before constant": (lambda: read_out(Y, T, before=X.assign(one=1)), "one: all customers have the same value"),
+    "before words": (lambda: read_out(Y, T, before=pd.DataFrame({"sex": list("mfmfmf")})), "sex: no numbers but str"),
+    "before constant": (
+        lambda: read_out(Y, T, before=X.assign(one=1)),
+        "leave out one: all customers have the same value",
+    ),
     "before empty": (lambda: read_out(Y, T, before=X[[]]), "no columns"),
     "before index": (lambda: read_out(pd.Series(Y), pd.Series(T), before=X.set_index("age")[[]]), "the same index on"),
+    "before dates": (
+        lambda: read_out(Y, T, before=X.assign(d=pd.Timestamp("2024-01-01"))),
+        "d: no numbers but datetime",
+    ),
+    "before names": (lambda: read_out(Y, T, before=pd.concat([X, X], axis=1)), "two of the same name"),
+    "cluster table": (lambda: read_out(Y, T, cluster=X), "one value per row in cluster"),
     "before array": (lambda: read_out(Y, T, before=NO_TABLE), "DataFrame or a Series"),
     "before twice": (lambda: read_out(Y, T, before=X.assign(months=X["age"] * 12)), "repeat one another"),
     "few clusters": (lambda: read_out(Y, T, cluster=list("abcdef")), "10 groups in each arm"),
@@ -80,6 +89,10 @@ CASES = {
         lambda: read_arms(pd.DataFrame({"arm": ["a", "b"], "customers": [1, 9], "mean": 0.1}), "a", "b"),
         "2 or more",
     ),
+    "arm words": (
+        lambda: read_arms(pd.DataFrame({"arm": ["a", "b"], "customers": 9, "mean": ["1", "x"]}), "a", "b"),
+        "mean: no",
+    ),
     "margin": (lambda: incremental_profit(read_out(Y, T), margin=0, contact_cost=1), "margin must be above 0"),
     "cost": (lambda: incremental_profit(read_out(Y, T), margin=1, contact_cost=-1), "contact_cost 0 or more"),
     "plan neither": (lambda: plan_test(difference=1), "baseline"),
@@ -88,11 +101,13 @@ CASES = {
     "plan share": (lambda: plan_test(baseline=0.9, difference=0.2), "must be a share; got 1.1"),
     "plan power": (lambda: plan_test(sd=1, difference=1, power=0.04), "above alpha"),
     "plan numbers": (lambda: plan_test(sd=-1, difference=0), "sd must be above 0"),
+    "plan fraction": (lambda: plan_test(sd=1, customers=10.5), "whole number of 4 or more"),  # type: ignore[arg-type]
     "plan few": (lambda: plan_test(sd=1, customers=3), "4 or more"),
     "plan hopeless": (lambda: plan_test(baseline=0.5, customers=4, power=0.99), "no possible effect"),
     "balance nan": (lambda: balance(pd.DataFrame({"a": [1, np.nan, 2, 4]}), [1, 0, 1, 0]), "fill or drop"),
     "balance arms": (lambda: balance(X, [1, 1, 1, 1, 1, 0]), "the control arm has 1"),
     "ratio shares": (lambda: sample_ratio_p_value([5, 5], [0.5, 0.4]), "add up to 1"),
+    "ratio words": (lambda: sample_ratio_p_value(["5", "5"], [0.5, 0.5]), "customers: no numbers"),  # type: ignore[list-item]
     "ratio counts": (lambda: sample_ratio_p_value([0, 0], [0.5, 0.5]), "need a count"),
     "score constant": (lambda: uplift_curve(Y, T, [1] * 6), "nothing says whom"),
     "score nan": (lambda: qini_curve(Y, T, [*S[:5], np.nan]), "score: not a finite number in 1 rows"),
@@ -115,6 +130,7 @@ CASES = {
     ),
     "class of numbers": (lambda: fit_uplift(X, Y, T, LogisticRegression()), "use a regressor"),
     "one class": (lambda: fit_uplift(X, [1, 0, 1, 1, 1, 0], T, LogisticRegression()), "the treated arm has one class"),
+    "no features": (lambda: fit_uplift(NO_TABLE, Y, T, LinearRegression()), "needs a DataFrame, not ndarray"),
     "features": (lambda: fit_uplift(X[[]], Y, T, LinearRegression()), "one column"),
     "infinite feature": (lambda: fit_uplift(X.assign(b=np.inf), Y, T, LinearRegression()), "infinite: b"),
     "unknown feature": (

@@ -120,6 +120,27 @@ def test_clusters_are_the_unit_that_was_drawn():
     assert adjusted.variance_reduction > 0.8
 
 
+def test_copies_of_a_home_tell_no_more_than_the_home():
+    """Four equal people a home, and an effect that differs by home: the adjusted error is that of the homes."""
+    rng = np.random.default_rng(4)
+    homes = pd.DataFrame({"home": np.arange(400), "past": rng.normal(0, 1, 400), "treated": rng.permutation(400) < 200})
+    homes["sales"] = homes["past"] * (1 + 3 * homes["treated"]) + rng.normal(0, 1, 400)
+    people = homes.loc[homes.index.repeat(4)].reset_index(drop=True)
+    one = read_out(homes["sales"], homes["treated"], before=homes["past"]).adjusted
+    four = read_out(people["sales"], people["treated"], before=people["past"], cluster=people["home"]).adjusted
+    assert one is not None
+    assert four is not None
+    assert four.estimate == pytest.approx(one.estimate)
+    assert four.high - four.low == pytest.approx(one.high - one.low, rel=0.01)  # small-sample factors differ
+
+
+def test_a_table_of_arms_may_say_more():
+    arms = pd.DataFrame(
+        {"arm": ["letter", "none"], "text": ["Dear", ""], "customers": [5_000, 5_000], "mean": [0.024, 0.018]}
+    )
+    assert read_arms(arms, "letter", "none").difference.estimate == pytest.approx(0.006)
+
+
 def test_a_negative_mean_has_no_ratio():
     assert read_out([-4, -6, 1, 3], [1, 1, 0, 0]).relative is None
 

@@ -59,9 +59,12 @@ def test_calibration(chance, response, bins, message):
 
 def test_depths_and_classes():
     found = gains(SCORE, RESPONSE)
-    for depth in (0.0, 1.1, [0.5, np.nan]):
+    for depth in (0.0, 1.1, [0.5, 2.0]):
         with pytest.raises(ContractError, match="depth must lie above 0"):
             found.at(depth)
+    for wrong, said in (([0.5, np.nan], "not a finite number"), ("half", "no numbers"), (np.ones((2, 2)), "shape")):
+        with pytest.raises(ContractError, match=said):
+            found.at(wrong)
     for bins in (1, 5, 2.5):
         with pytest.raises(ContractError, match="from 2 to the 4 customers"):
             found.deciles(bins)  # type: ignore[arg-type]
@@ -87,6 +90,8 @@ def test_resampling():
         depth_uncertainty(curve, seed=1, n=1)
     with pytest.raises(ContractError, match="a level between 0 and 1"):
         value_of_limit(curve, curve.gains, seed=1, level=1.0)
+    with pytest.raises(ContractError, match="knows the money of responses"):
+        value_of_limit(curve, gains(SCORE, RESPONSE, [5.0] * 4), seed=1)
     with pytest.raises(ContractError, match="limit must be a number"):
         value_of_limit(curve, curve.gains, seed=1, limit=np.nan)
 

@@ -80,8 +80,9 @@ def test_rates_that_do_not_differ_are_told():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"remaining": [1, -1, 1, 1, 1, 1]}, "remaining: not a number, 0 or more in 1 rows (first: 2)"),
-        ({"remaining": [1, np.nan, 1, 1, 1, 1]}, "remaining: not a number, 0 or more in 1 rows (first: 2)"),
+        ({"remaining": [1, -1, 1, 1, 1, 1]}, "remaining: below 0 in 1 rows (first: 2)"),
+        ({"remaining": [1, np.nan, 1, 1, 1, 1]}, "remaining: not a finite number in 1 rows (first: 2)"),
+        ({"remaining": list("123456")}, "remaining: no numbers but str (first: '1', '2', '3')"),
         ({"responses": [0, 1, 3, 4, 8, 41]}, "successes: more than trials in 1 rows (first: 6)"),
         ({"tested": [40, 40, 40, 40, 40, 0], "responses": [0, 1, 3, 4, 8, 0]}, "trials: none in 1 rows (first: 6)"),
     ],
@@ -90,6 +91,13 @@ def test_cells_are_checked(change, message):
     with pytest.raises(ContractError) as caught:
         roll_out(cells(**(SIX | change)), margin=20.0, contact_cost=2.0)
     assert message in str(caught.value)
+
+
+def test_a_contact_that_cannot_pay_is_made_to_nobody():
+    found = roll_out(cells(**SIX), margin=1.0, contact_cost=2.0)
+    assert found.break_even_rate == 2.0
+    assert not found.table[["mail_by_test", "mail_by_model"]].any(axis=None)
+    assert (found.table["chance_above"] == 0).all()
 
 
 def test_frames_are_checked_and_not_changed():
@@ -101,6 +109,13 @@ def test_frames_are_checked_and_not_changed():
         roll_out(table.rename(columns={"tested": "teste"}), margin=20.0, contact_cost=2.0)
     with pytest.raises(ContractError, match="the same cell twice in 1 rows"):
         roll_out(table.set_axis(list("abcdea")), margin=20.0, contact_cost=2.0)
+    found = roll_out(table, margin=20.0, contact_cost=2.0)
+    for known, said in (
+        (pd.Series(list("abcdef"), index=table.index), "no numbers"),
+        (pd.Series(1, index=list("abcdee")), "the same cell twice"),
+    ):
+        with pytest.raises(ContractError, match=said):
+            found.summary(known)
     with pytest.raises(ContractError, match="margin must be above 0"):
         roll_out(table, margin=0.0, contact_cost=2.0)
     assert isinstance(BetaBinomial(table["responses"], table["tested"]).fit().table, pd.DataFrame)

@@ -130,3 +130,16 @@ def test_arguments_are_checked():
         fit.probabilities(0)
     with pytest.raises(ContractError, match="level must lie strictly between"):
         fit.rates([1], [5], level=1.0)
+
+
+def test_trials_of_a_simulation_are_checked():
+    fit = BetaBinomial([0, 1, 2, 9, 4, 0], [10, 12, 10, 11, 10, 9]).fit()
+    assert fit.simulate(5, seed=1)["trials"].tolist() == [5]
+    for trials, said in (
+        ([5, -1], "0 or more"),
+        ([2.5], "not a whole number"),
+        ("five", "no numbers"),
+        ([1e300], "beyond"),
+    ):
+        with pytest.raises(ContractError, match=said):
+            fit.simulate(trials, seed=1)
