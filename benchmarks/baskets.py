@@ -48,7 +48,7 @@ def _run(way: str, level: str, support: float, longest: int) -> dict:
     except subprocess.TimeoutExpired:
         return {"failed": f"over {SECONDS} s"}
     if done.returncode:
-        return {"failed": done.stderr.strip().splitlines()[-1].split(".")[-1][:90]}
+        return {"failed": done.stderr.strip().splitlines()[-1].partition(": ")[2][:90]}
     return json.loads(done.stdout)
 
 
