@@ -1,7 +1,7 @@
 """What is bought together: baskets as a sparse matrix, and the sets of items that are frequent in them."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 PROBES = 400
 """Random walks by which the number of longer item sets is estimated."""
-_BLOCK = 500
+_BLOCK = 500  # columns
 _ENOUGH = 1e9  # a walk that stands for more sets than this has said what it had to say
 
 
@@ -29,10 +29,8 @@ class Baskets:
     ----------
     matrix : scipy.sparse.csr_array of bool, shape (orders, items)
         True where the item is in the basket; every stored entry is True, column numbers rise within a row.
-    orders : pandas.Index
-        The basket of each row, sorted.
-    items : pandas.Index
-        The item of each column, sorted.
+    orders, items : pandas.Index
+        The basket of each row and the item of each column, sorted.
     item, basket : str
         Columns of the table that named them.
     left_out : mapping of str to int
@@ -114,15 +112,15 @@ def baskets(transactions: pd.DataFrame, *, item: str = "product_id", basket: str
     columns, items = pd.factorize(transactions.loc[kept, item], sort=True)
     matrix = coo_array((np.ones(len(rows), dtype=bool), (rows, columns)), shape=(len(orders), len(items))).tocsr()
     matrix.sum_duplicates()
-    problems = []
+    problem = ""
     if not len(rows):
-        problems.append(f"no line is left of {len(transactions):,}; left out: {left_out}")
+        problem = f"no line is left of {len(transactions):,}; left out: {left_out}"
     elif len(items) < 2:
-        problems.append(f"there is one item only ({items[0]!r}); choose a finer column than {item!r}")
+        problem = f"there is one item only ({items[0]!r}); choose a finer column than {item!r}"
     elif np.diff(matrix.indptr).max() < 2:
-        problems.append(f"no basket holds two different items: is {basket!r} the order, or the number of a line?")
-    if problems:
-        raise ContractError("nothing can go together in this table", problems)
+        problem = f"no basket holds two different items: is {basket!r} the order, or the number of a line?"
+    if problem:
+        raise ContractError("nothing can go together in this table", [problem])
     return Baskets(matrix, pd.Index(orders), pd.Index(items), item, basket, MappingProxyType(left_out))
 
 
@@ -137,10 +135,8 @@ class ItemSets:
         then the most frequent first.
     baskets : Baskets
         Where they were counted.
-    min_support : float
-        Smallest support, as a share of the orders.
-    min_orders : int
-        The same as a number of orders.
+    min_support, min_orders : float, int
+        Smallest support, as a share and as a number of orders.
     max_len : int or None
         Longest set looked for.
     """
@@ -165,10 +161,9 @@ def frequent_itemsets(
 ) -> ItemSets:
     """Find all sets of items with at least this support.
 
-    Single items and pairs are counted by one product of sparse matrices; sets of three and more by mlxtend's Apriori in
-    its frugal mode, on the items and orders that can still matter (its FP-growth finds the same, takes several times as
-    long here, and makes a dense table first). Before that their number is estimated (`estimate_itemsets`), and an
-    explosion is refused instead of mined.
+    Items and pairs are counted by one product of sparse matrices; longer sets by mlxtend's frugal Apriori, on what can
+    still matter (its FP-growth finds the same, but is slower here and makes a dense table). Before that their number
+    is estimated (`estimate_itemsets`), and an explosion is refused instead of mined.
 
     Parameters
     ----------
@@ -224,9 +219,9 @@ def estimate_itemsets(
 ) -> pd.DataFrame:
     """How many item sets have this support, without finding them.
 
-    Single items and pairs are counted. Longer sets are estimated without bias by random walks down the tree of sets: a
-    walk begins at a frequent pair, goes on to a random one of the items that can still be added, and counts what it
-    could have chosen, divided by the chance of its way. Memory does not grow with the number of sets.
+    Items and pairs are counted. Longer sets are estimated without bias by random walks down the tree of sets: a walk
+    begins at a frequent pair, goes on to a random one of the items that can still be added, and counts what it could
+    have chosen, divided by the chance of its way. Memory does not grow with the number of sets.
 
     Parameters
     ----------
@@ -291,7 +286,7 @@ class _Search:
     def raised(self, share: float, orders: int) -> "_Search":
         """The same search with a larger support; the columns stay, only counts decide."""
         least = int(np.ceil(share * orders - 1e-9))
-        return _Search(self.columns, self.counts, self.matrix, self.pairs[self.pairs[:, 2] >= least], least, share)
+        return replace(self, pairs=self.pairs[self.pairs[:, 2] >= least], least=least, share=share)
 
 
 def _pairs(matrix: "csr_array", least: int) -> Iterator[np.ndarray]:
