@@ -10,6 +10,7 @@
   `next_products` what to offer next, `hit_rates` whether it came true, `basket_trend` how baskets grow.
 * `plan_test`, `balance` design a campaign with a control group, `read_out`, `incremental_profit` say what it caused;
   `fit_uplift` learns whom it changes, `uplift_curve`, `qini_curve`, `policy_value` what such a rule is worth.
+  (The results of the functions for responses and campaigns are classes of the modules that make them.)
 * Figures are in `crmlab.database.plots`, `crmlab.database.response_plots` and `crmlab.database.campaign_plots`.
 """
 
@@ -23,8 +24,8 @@ from crmlab.database.basket_rules import (
     rule_measures,
     shuffle_baskets,
 )
-from crmlab.database.campaign import IncrementalProfit, ReadOut, incremental_profit, read_arms, read_out
-from crmlab.database.campaign_design import Balance, TestPlan, balance, plan_test, sample_ratio_p_value
+from crmlab.database.campaign import incremental_profit, read_arms, read_out
+from crmlab.database.campaign_design import balance, plan_test, sample_ratio_p_value
 from crmlab.database.clusters import (
     Segments,
     SegmentStability,
@@ -35,9 +36,6 @@ from crmlab.database.clusters import (
 from crmlab.database.cohorts import CohortTable, cohort_table
 from crmlab.database.loading import LoadReport
 from crmlab.database.mailing import (
-    DepthUncertainty,
-    LimitValue,
-    ProfitCurve,
     break_even_rate,
     depth_uncertainty,
     mailing_profit,
@@ -45,9 +43,6 @@ from crmlab.database.mailing import (
     value_of_limit,
 )
 from crmlab.database.policy import (
-    Depth,
-    PolicyValue,
-    TargetingCurve,
     best_depth,
     policy_value,
     qini_curve,
@@ -55,46 +50,32 @@ from crmlab.database.policy import (
     uplift_curve,
 )
 from crmlab.database.purchases import new_customers
-from crmlab.database.reliability import Calibration, calibration
-from crmlab.database.response import Gains, gains
-from crmlab.database.rollout import RollOut, roll_out
+from crmlab.database.reliability import calibration
+from crmlab.database.response import gains
+from crmlab.database.rollout import roll_out
 from crmlab.database.segments import ABC, RFM, abc_classes, rfm
 from crmlab.database.store import CustomerDB
 from crmlab.database.summary import CustomerSummary, customer_summary
-from crmlab.database.uplift import UpliftModel, cross_fit_uplift, fit_uplift
+from crmlab.database.uplift import cross_fit_uplift, fit_uplift
 from crmlab.database.views import Customer360
 
 __all__ = [
     "ABC",
     "RFM",
-    "Balance",
     "BasketTrend",
     "Baskets",
-    "Calibration",
     "CohortTable",
     "Customer360",
     "CustomerDB",
     "CustomerSummary",
-    "Depth",
-    "DepthUncertainty",
-    "Gains",
     "HitRates",
-    "IncrementalProfit",
     "ItemSets",
-    "LimitValue",
     "LoadReport",
     "NextProducts",
     "PairTable",
-    "PolicyValue",
-    "ProfitCurve",
-    "ReadOut",
-    "RollOut",
     "Rules",
     "SegmentStability",
     "Segments",
-    "TargetingCurve",
-    "TestPlan",
-    "UpliftModel",
     "abc_classes",
     "association_rules",
     "balance",

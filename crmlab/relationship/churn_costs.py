@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from crmlab.contracts import aligned, broken_rules, require_columns
-from crmlab.database import DepthUncertainty
+from crmlab.database.mailing import DepthUncertainty
 from crmlab.errors import ContractError
 from crmlab.relationship.churn_profit import leavers_and_stayers
 from crmlab.stats import Interval, bootstrap_interval
