@@ -214,7 +214,6 @@ def gap_scores(firm: pd.DataFrame, customer: pd.DataFrame, *, level: float = 0.9
     """
     _check_views(firm, customer, level)
     from scipy.stats import pearsonr, ttest_1samp
-    from statsmodels.stats.multitest import multipletests
 
     ours, theirs = firm.astype("float64"), customer[list(firm.columns)].astype("float64")
     gap, n = ours - theirs, len(ours)
@@ -222,7 +221,7 @@ def gap_scores(firm: pd.DataFrame, customer: pd.DataFrame, *, level: float = 0.9
     table = pd.DataFrame({"firm": ours.mean(), "customer": theirs.mean(), "gap": gap.mean()})
     table["low"], table["high"] = table["gap"] - reach, table["gap"] + reach
     table["p_value"] = ttest_1samp(gap.to_numpy(), 0.0).pvalue
-    table["p_holm"] = multipletests(table["p_value"], method="holm")[1]
+    table["p_holm"] = _holm(table["p_value"].to_numpy())
     for item in gap:
         found = pearsonr(ours[item], theirs[item])
         limits = found.confidence_interval(level)
@@ -230,6 +229,13 @@ def gap_scores(firm: pd.DataFrame, customer: pd.DataFrame, *, level: float = 0.9
     whole = gap.mean(axis=1).to_numpy()[:, None]
     middle, wide = float(whole.mean()), float(_reach(whole, level)[0])
     return GapScores(table.rename_axis("item"), Interval(middle, middle - wide, middle + wide, level), n, level)
+
+
+def _holm(p_values: np.ndarray) -> np.ndarray:
+    """Holm's adjusted p-values, as statsmodels has them (which collects garbage at every call, at 0.2 s)."""
+    order, number = np.argsort(p_values), len(p_values)
+    adjusted = np.maximum.accumulate(np.minimum(p_values[order] * (number - np.arange(number)), 1.0))
+    return np.asarray(adjusted[np.argsort(order)])
 
 
 def _check_views(firm: pd.DataFrame, customer: pd.DataFrame, level: float) -> None:
