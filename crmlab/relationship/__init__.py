@@ -47,7 +47,7 @@ from crmlab.relationship.loyalty import (
     loyalty_indicators,
     loyalty_matrix,
 )
-from crmlab.relationship.programme import GroupTimeEffects, Panel, group_time_effects, joining_panel
+from crmlab.relationship.programme import GroupTimeEffects, group_time_effects
 from crmlab.relationship.programme_averages import (
     Averages,
     Encouragement,
@@ -57,6 +57,7 @@ from crmlab.relationship.programme_averages import (
     overall_effect,
     two_way_effect,
 )
+from crmlab.relationship.programme_panel import Panel, joining_panel
 from crmlab.relationship.programme_points import PointsLiability, point_lots, points_liability
 from crmlab.relationship.programme_trends import Sensitivity, TrendTest, pre_trend_test, sensitivity
 from crmlab.relationship.recommendation import NetPromoterScore, net_promoter_score, nps_difference, nps_sample_size

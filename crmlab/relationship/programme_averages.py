@@ -83,9 +83,9 @@ def effects_by(
 
     References
     ----------
-    Callaway, B. & Sant'Anna, P. H. C. (2021). *Journal of Econometrics* 225, 200-230, eq. 3.4 to 3.6 and corollary 2.
+    Callaway, B. & Sant'Anna, P. H. C. (2021). *Journal of Econometrics* 225, 200-230, sections 3 and 4.
     Montiel Olea, J. L. & Plagborg-Møller, M. (2019). Simultaneous confidence bands. *Journal of Applied Econometrics*
-    34, 1-17, algorithm 1.
+    34, 1-17. (the plug-in sup-t band)
 
     Examples
     --------
@@ -124,7 +124,7 @@ def overall_effect(effects: GroupTimeEffects, *, first: int = 0, last: int | Non
 
     References
     ----------
-    Callaway & Sant'Anna (2021), as above, eq. 3.10.
+    Callaway & Sant'Anna (2021), as in `effects_by`, section 3.
 
     Examples
     --------

@@ -173,7 +173,7 @@ def sensitivity(study: Averages, times: Sequence[float] = (0.0, 0.5, 1.0, 2.0)) 
     References
     ----------
     Rambachan, A. & Roth, J. (2023). A more credible approach to parallel trends. *Review of Economic Studies* 90,
-    2555-2591, section 2.3.
+    2555-2591, section 2.
 
     Examples
     --------

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crmlab.datasets.company import scenario, simulate
-from crmlab.relationship.programme import group_time_effects, joining_panel
+from crmlab.relationship.programme import group_time_effects
 from crmlab.relationship.programme_averages import effects_by, encouraged_effect, overall_effect, two_way_effect
+from crmlab.relationship.programme_panel import joining_panel
 
 #: The other implementation prints six digits.
 PRINTED = 6e-7

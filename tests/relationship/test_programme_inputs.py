@@ -5,8 +5,9 @@ import pandas as pd
 import pytest
 
 from crmlab.errors import ContractError
-from crmlab.relationship.programme import group_time_effects, joining_panel
+from crmlab.relationship.programme import group_time_effects
 from crmlab.relationship.programme_averages import effects_by, encouraged_effect, overall_effect, two_way_effect
+from crmlab.relationship.programme_panel import joining_panel
 
 RNG = np.random.default_rng(1)
 Y = pd.DataFrame(RNG.standard_normal((30, 5)))
