@@ -144,7 +144,7 @@ WEIGHTS = pd.DataFrame({"product": [1.0, 2.0], "money": [1.0, 1.0]})
         (RATINGS.set_axis(["x", "x"]), WEIGHTS, {}, "an offer or a component appears twice"),
         (changed(RATINGS, "y", "money", np.nan), WEIGHTS, {}, "ratings: negative or not finite in 1 rows (first: 2)"),
         (RATINGS, changed(WEIGHTS, 0, "money", -1.0), {}, "weights: negative or not finite in 1 rows (first: 1)"),
-        (RATINGS, WEIGHTS.mul([0.0, 1.0], axis=0), {}, "weights: a respondent to whom nothing matters in 1 rows (first: 1)"),
+        (RATINGS, WEIGHTS.mul([0.0, 1.0], axis=0), {}, "a respondent to whom nothing matters in 1 rows (first: 1)"),
         (RATINGS, WEIGHTS * [0.0, 1.0], {}, "nobody gives weight to the values, or nobody to the costs"),
         (RATINGS * 0 + 5, WEIGHTS, {}, "the offers have the same ratings throughout"),
         (RATINGS, WEIGHTS, {"level": 1.0}, "level must lie strictly between 0 and 1"),
