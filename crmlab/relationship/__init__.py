@@ -18,6 +18,9 @@
   `nps_sample_size` give a recommendation its error; `loyalty_matrix` crosses attitude with behaviour,
   `loyalty_indicators` lays measures side by side, and `double_jeopardy` holds brands against what their size predicts.
   Figures are in `crmlab.relationship.loyalty_plots`.
+* `relationship_types` gives segments one of five types by rule, `relationship_economics` says from which margin a type
+  pays, `choice_risk` what a wrong one costs; `delivered_value` scores competing offers, and `gap_scores` holds the
+  firm's view of a relationship against the customer's. Figures are in `crmlab.relationship.portfolio_plots`.
 * Figures are in `crmlab.relationship.plots`, `crmlab.relationship.churn_plots` and `crmlab.relationship.service_plots`.
 """
 
@@ -47,6 +50,14 @@ from crmlab.relationship.loyalty import (
     loyalty_indicators,
     loyalty_matrix,
 )
+from crmlab.relationship.portfolio import (
+    RelationshipEconomics,
+    RelationshipTypes,
+    relationship_economics,
+    relationship_types,
+)
+from crmlab.relationship.portfolio_risk import ChoiceRisk, choice_risk
+from crmlab.relationship.portfolio_views import DeliveredValue, GapScores, delivered_value, gap_scores
 from crmlab.relationship.programme import GroupTimeEffects, group_time_effects
 from crmlab.relationship.programme_averages import (
     Averages,
@@ -74,9 +85,12 @@ __all__ = [
     "COSTS",
     "Aftermath",
     "Averages",
+    "ChoiceRisk",
+    "DeliveredValue",
     "DoubleJeopardy",
     "Encouragement",
     "ExpectedMaximumProfit",
+    "GapScores",
     "GoneErrors",
     "GroupComparison",
     "GroupTimeEffects",
@@ -93,6 +107,8 @@ __all__ = [
     "PersonPeriods",
     "PointsLiability",
     "ReferralFlows",
+    "RelationshipEconomics",
+    "RelationshipTypes",
     "RetentionTable",
     "SavingsCurve",
     "Sensitivity",
@@ -106,9 +122,11 @@ __all__ = [
     "Waiting",
     "absorption",
     "ask_at_minimum_risk",
+    "choice_risk",
     "choose_hiatus",
     "choose_seeds",
     "compare_groups",
+    "delivered_value",
     "desk_table",
     "double_jeopardy",
     "effects_by",
@@ -116,6 +134,7 @@ __all__ = [
     "erlang_a",
     "erlang_c",
     "expected_maximum_profit",
+    "gap_scores",
     "gone_errors",
     "group_time_effects",
     "history_before",
@@ -141,6 +160,8 @@ __all__ = [
     "reach",
     "read_spells",
     "referral_flows",
+    "relationship_economics",
+    "relationship_types",
     "retention_table",
     "savings_curve",
     "sensitivity",
