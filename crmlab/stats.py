@@ -42,7 +42,7 @@ class Interval:
     level: float
 
     def __str__(self) -> str:
-        return f"{self.estimate:.3g} ({self.level:.0%} interval {self.low:.3g} to {self.high:.3g})"
+        return f"{self.estimate:.3g} ({100 * self.level:g}% interval {self.low:.3g} to {self.high:.3g})"
 
 
 def lorenz(values: npt.ArrayLike) -> pd.DataFrame:

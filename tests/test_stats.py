@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from crmlab.errors import ContractError
 from crmlab.stats import (
     PALETTE,
+    Interval,
     axes_or_new,
     bootstrap_interval,
     check_level,
@@ -160,3 +161,8 @@ def test_a_level_that_is_none(level):
     assert check_level(0.9) == 0.9
     with pytest.raises(ContractError, match="strictly between 0 and 1"):
         check_level(level)
+
+
+def test_an_interval_says_its_level_as_it_is():
+    assert str(Interval(0.5, 0.25, 0.75, 0.999)) == "0.5 (99.9% interval 0.25 to 0.75)"
+    assert str(Interval(0.5, 0.25, 0.75, 1 - 0.05)) == "0.5 (95% interval 0.25 to 0.75)"

@@ -70,7 +70,9 @@ def plot_effects(
         ax.plot(interval.estimate, place, "o", color=colour)
     ax.axvline(0, color="0.5", linestyle="--", linewidth=1)
     level = next(iter(results.values())).level
-    ax.set(xlabel=f"{label}, {level:.0%} interval", yticks=range(len(lines)), yticklabels=[name for name, *_ in lines])
+    ax.set(
+        xlabel=f"{label}, {100 * level:g}% interval", yticks=range(len(lines)), yticklabels=[name for name, *_ in lines]
+    )
     ax.set_ylim(len(lines) - 0.5, -0.5)
     return ax
 
@@ -139,7 +141,7 @@ def plot_policies(result: PolicyValue, *, ax: "Axes | None" = None) -> "Axes":
     ax.axvline(0, color="0.3", linewidth=1)
     names = [f"{name} ({share:.0%} contacted)" for name, share in zip(table["policy"], table["share"], strict=True)]
     ax.set(yticks=range(len(table)), yticklabels=names, ylim=(len(table) - 0.5, -0.5))
-    ax.set_xlabel(f"profit per customer over contacting nobody, money, {result.level:.0%} interval")
+    ax.set_xlabel(f"profit per customer over contacting nobody, money, {100 * result.level:g}% interval")
     return ax
 
 

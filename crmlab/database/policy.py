@@ -236,7 +236,7 @@ class PolicyValue:
     def __repr__(self) -> str:
         return (
             f"Profit per customer over contacting nobody, margin {self.margin:g}, contact {self.contact_cost:g}, "
-            f"{self.level:.0%} intervals\n{self.table.round(4).to_string(index=False)}"
+            f"{100 * self.level:g}% intervals\n{self.table.round(4).to_string(index=False)}"
         )
 
 
