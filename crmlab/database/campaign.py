@@ -11,7 +11,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from crmlab.contracts import aligned, broken_rules, require_columns
-from crmlab.database.experiment import check_money, cluster_codes, covariates, read_experiment
+from crmlab.database.experiment import cluster_codes, covariates, read_experiment
+from crmlab.database.mailing import check_economics
 from crmlab.errors import ContractError
 from crmlab.stats import Interval, check_level, proportion_interval
 
@@ -243,7 +244,7 @@ def incremental_profit(result: ReadOut, *, margin: float, contact_cost: float) -
     >>> round(worth.incremental.estimate), round(worth.profit.estimate)
     (30, 550)
     """
-    check_money(margin, contact_cost)
+    check_economics(margin, contact_cost)
     contacted = int(result.arms["customers"]["treated"])
     spent = contact_cost * contacted
 

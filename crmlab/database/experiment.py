@@ -37,7 +37,7 @@ def covariates(before: pd.DataFrame | pd.Series, treated: npt.ArrayLike) -> np.n
         raise ContractError("the table of covariates has no columns, or two of the same name")
     x = aligned("a table of covariates (encode words, fill or drop what is missing)", **columns).to_numpy()
     with np.errstate(over="ignore", under="ignore"):
-        spread = x.std(axis=0)
+        spread = np.where(np.ptp(x, axis=0) == 0, 0.0, x.std(axis=0))
     flat = [name for name, width in zip(columns, spread, strict=True) if not 0 < width < np.inf]
     if flat:
         raise ContractError(f"leave out {', '.join(flat)}: all customers have the same value, or values far too large")
@@ -56,14 +56,6 @@ def read_experiment(outcome: npt.ArrayLike, treated: npt.ArrayLike, *, each: int
     if problems:
         raise ContractError("this experiment cannot be read out (rows counted from 1)", problems)
     return y, t == 1
-
-
-def check_money(margin: float, contact_cost: float) -> None:
-    """Refuse a margin that is not above 0 and a cost below 0."""
-    if not (np.isfinite(margin) and margin > 0 and np.isfinite(contact_cost) and contact_cost >= 0):
-        raise ContractError(
-            f"margin must be above 0 and contact_cost 0 or more; got margin={margin}, contact_cost={contact_cost}"
-        )
 
 
 def propensities(propensity: npt.ArrayLike | None, treated: npt.ArrayLike, t: np.ndarray) -> np.ndarray:

@@ -39,7 +39,7 @@ def mailing_profit(
     >>> round(mailing_profit(1_000, 90, margin=6.0, contact_cost=0.5), 2)
     40.0
     """
-    _check_economics(margin, contact_cost, fixed_cost)
+    check_economics(margin, contact_cost, fixed_cost)
     profit = margin * np.asarray(responses) - contact_cost * np.asarray(contacted) - fixed_cost
     found = np.where(np.asarray(contacted) > 0, profit, 0.0)
     return found if found.ndim else float(found)
@@ -58,11 +58,12 @@ def break_even_rate(contact_cost: float, margin: float) -> float:
     >>> break_even_rate(contact_cost=1.0, margin=20.0)
     0.05
     """
-    _check_economics(margin, contact_cost)
+    check_economics(margin, contact_cost)
     return contact_cost / margin
 
 
-def _check_economics(margin: float, contact_cost: float, fixed_cost: float = 0.0) -> None:
+def check_economics(margin: float, contact_cost: float, fixed_cost: float = 0.0) -> None:
+    """Refuse a margin that is not above 0, and costs below 0."""
     problems = [] if np.isfinite(margin) and margin > 0 else [f"margin must be above 0, got {margin}"]
     for name, cost in {"contact_cost": contact_cost, "fixed_cost": fixed_cost}.items():
         if not (np.isfinite(cost) and cost >= 0):
@@ -162,7 +163,7 @@ def profit_curve(
     >>> curve.table["profit"].tolist(), curve.best_depth, curve.score_limit, curve.break_even_rate
     ([0.0, 6.0, 8.0, 4.0], 0.75, 0.5, 0.4)
     """
-    _check_economics(margin, contact_cost, fixed_cost)
+    check_economics(margin, contact_cost, fixed_cost)
     if capacity is not None and not (capacity >= 0 and capacity % 1 == 0):
         raise ContractError(f"capacity must be a whole number of contacts, 0 or more, got {capacity}")
     if not gains.value_per_response > 0:

@@ -9,7 +9,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from crmlab.contracts import aligned, broken_rules
-from crmlab.database.experiment import check_money, propensities, read_experiment
+from crmlab.database.experiment import propensities, read_experiment
+from crmlab.database.mailing import check_economics
 from crmlab.errors import ContractError
 from crmlab.stats import Interval, check_level
 
@@ -194,7 +195,7 @@ def best_depth(curve: TargetingCurve, *, margin: float, contact_cost: float, at_
     >>> best_depth(curve, margin=10.0, contact_cost=1.0)
     Depth(threshold=0.9, share=0.5, profit=4.5)
     """
-    check_money(margin, contact_cost)
+    check_economics(margin, contact_cost)
     if curve.kind != "uplift":
         raise ContractError("a depth is chosen on an uplift curve: a Qini curve counts the treated only")
     table = curve.table
@@ -297,7 +298,7 @@ def policy_value(
     """
     y, t = read_experiment(outcome, treated)
     e = propensities(propensity, treated, t)
-    check_money(margin, contact_cost)
+    check_economics(margin, contact_cost)
     check_level(level)
     if not policies:
         raise ContractError("give at least one policy: a name, and for each customer the chance to be contacted")

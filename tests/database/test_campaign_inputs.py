@@ -65,7 +65,7 @@ CASES = {
     "no spread": (lambda: read_out([1, 1, 0, 0], [1, 1, 0, 0]), "does not vary within either arm"),
     "before words": (lambda: read_out(Y, T, before=pd.DataFrame({"sex": list("mfmfmf")})), "sex: no numbers but str"),
     "before constant": (
-        lambda: read_out(Y, T, before=X.assign(one=1)),
+        lambda: read_out(Y, T, before=X.assign(one=0.1)),
         "leave out one: all customers have the same value",
     ),
     "before empty": (lambda: read_out(Y, T, before=X[[]]), "no columns"),
@@ -94,7 +94,10 @@ CASES = {
         "mean: no",
     ),
     "margin": (lambda: incremental_profit(read_out(Y, T), margin=0, contact_cost=1), "margin must be above 0"),
-    "cost": (lambda: incremental_profit(read_out(Y, T), margin=1, contact_cost=-1), "contact_cost 0 or more"),
+    "cost": (
+        lambda: incremental_profit(read_out(Y, T), margin=1, contact_cost=-1),
+        "contact_cost must be 0 or more, got -1",
+    ),
     "plan neither": (lambda: plan_test(difference=1), "baseline"),
     "plan all": (lambda: plan_test(sd=1, difference=1, customers=100), "exactly one"),
     "plan range": (lambda: plan_test(baseline=1.2, difference=0.1, alpha=0), "alpha must lie"),
