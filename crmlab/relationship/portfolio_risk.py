@@ -25,7 +25,8 @@ class ChoiceRisk:
     sensitivity : pandas.DataFrame
         By uncertain input, the strongest first: its mean in the lowest and the highest tenth of its draws (``low``,
         ``high``), by how much `chosen` is ahead of `runner_up` there (``ahead_low``, ``ahead_high``, money per
-        customer) and which plan is the best there (``best_low``, ``best_high``).
+        customer) and which plan is the best there (``best_low``, ``best_high``). An input
+        that plays no part shows the noise of the draws.
     chosen, runner_up : str
         The plans with the highest and the second highest mean value.
     perfect_information : float
