@@ -11,6 +11,7 @@ from urllib.parse import unquote, urlsplit
 import nbformat
 import pandas as pd
 import pytest
+import yaml
 from playwright.sync_api import sync_playwright
 
 from crmlab.datasets import load
@@ -130,11 +131,16 @@ def test_prose_types_no_result(chapter: Chapter):
     assert found <= allowed
 
 
-def test_titles_of_required_chapters_come_before():
-    seen: set[str] = set()
-    for chapter in CHAPTERS:
-        assert set(chapter.requires) <= seen
-        seen.add(chapter.id)
+def test_chapters_are_in_the_order_of_their_numbers():
+    assert [chapter.id for chapter in CHAPTERS] == sorted(chapter.id for chapter in CHAPTERS)
+
+
+def test_the_analysts_route_meets_required_chapters_first():
+    content = yaml.safe_load((CHAPTERS[0].path.parent / "course.yml").read_text(encoding="utf-8"))
+    route, required = content["routes"]["analyst"], {chapter.id: chapter.requires for chapter in CHAPTERS}
+    assert sorted(route) == sorted(required)
+    for place, one in enumerate(route):
+        assert set(required[one]) <= set(route[:place]), one
 
 
 @pytest.fixture(scope="module")
