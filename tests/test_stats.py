@@ -150,7 +150,7 @@ def test_axes_are_the_given_ones_or_new_and_write_per_cents():
 
     ax = axes_or_new(None, figsize=(3, 2))
     assert axes_or_new(ax) is ax
-    assert ax.figure.get_size_inches().tolist() == [3, 2]
+    assert plt.gcf().get_size_inches().tolist() == [3, 2]
     percent_axis(ax.xaxis, ax.yaxis)
     assert [axis.get_major_formatter()(0.25) for axis in (ax.xaxis, ax.yaxis)] == ["25%", "25%"]
     plt.close("all")
