@@ -439,7 +439,7 @@ def require_columns(frame: Any, names: Sequence[str], what: str) -> None:
     Raises
     ------
     ContractError
-        Naming every missing column, a near name where there is one, and the columns found.
+        Naming every missing column, a near name where there is one, and the columns found; or those there twice.
 
     Examples
     --------
@@ -456,9 +456,12 @@ def require_columns(frame: Any, names: Sequence[str], what: str) -> None:
         listed = ", ".join(map(repr, found)) or "no columns"
         problems = [f"{name!r}{suggest(name, found)}" for name in missing]
         raise ContractError(f"{what} needs columns that the table lacks; it has: {listed}", problems)
+    twice = [f"{name!r} {found.count(name)} times" for name in dict.fromkeys(names) if found.count(name) > 1]
+    if twice:
+        raise ContractError(f"{what} needs one column of a name; the table has some more than once", twice)
 
 
-def suggest(name: str, known: Iterable[object]) -> str:
+def suggest(name: object, known: Iterable[object]) -> str:
     """The words ``" (did you mean 'x'?)"`` when a known name is near, else an empty string.
 
     Examples
@@ -467,5 +470,5 @@ def suggest(name: str, known: Iterable[object]) -> str:
     " (did you mean 'segments'?)"
     """
     by_lower = {str(k).lower(): str(k) for k in known}
-    near = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.6)
+    near = difflib.get_close_matches(str(name).lower(), by_lower, n=1, cutoff=0.6)
     return f" (did you mean {by_lower[near[0]]!r}?)" if near else ""

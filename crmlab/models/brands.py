@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 #: Category purchases beyond which less than this share of the households lies are left out of the sums.
 _TAIL = 1e-10
+#: Longest distribution of category purchases that is summed.
+_MOST = 1_000_000
 
 
 class DirichletMultinomial:
@@ -147,6 +149,8 @@ class NBDDirichlet:
     S: float
 
     def __post_init__(self) -> None:
+        if not isinstance(self.alphas, pd.Series) or self.alphas.empty or not self.alphas.index.is_unique:
+            raise ContractError("alphas must be a Series with one value for each brand, and each brand once")
         problems = [
             f"{name} must be a positive number, got {value}"
             for name, value in (("M", self.M), ("K", self.K), ("S", self.S))
@@ -343,6 +347,10 @@ def brand_S(brands: pd.DataFrame, M: float, K: float) -> pd.Series:
 
 
 def _read_purchases(purchases: pd.DataFrame) -> pd.DataFrame:
+    if not isinstance(purchases, pd.DataFrame):
+        raise ContractError(f"a table of households and brands is needed, not {type(purchases).__name__}")
+    if not purchases.columns.astype(str).is_unique:
+        raise ContractError("a brand has two columns: add them up first")
     values = purchases.apply(pd.to_numeric, errors="coerce")
     rules = {
         f"{name}: not a whole number, 0 or more": ~((values[name] >= 0) & (values[name] % 1 == 0)) for name in values
@@ -388,13 +396,19 @@ def _category(penetration: float, purchase_rate: float) -> tuple[float, float]:
 def _category_chances(mean: float, shape: float) -> "Floats":
     """NBD probabilities of 0, 1, ... up to where less than `_TAIL` is left."""
     spread = np.sqrt(mean + mean**2 / shape)
-    for length in int(mean + 12 * spread + 20) * 2 ** np.arange(12):
+    length = int(min(mean + 12 * spread + 20, 2.0 * _MOST))
+    while True:
+        if length > _MOST:
+            raise ContractError(
+                f"a mean of {mean:.3g} category purchases with shape K = {shape:.3g} has a tail of more than {_MOST:,} "
+                "purchases: check the units, or take a shorter period"
+            )
         n = np.arange(length)
         log = gammaln(shape + n) - gammaln(shape) - gammaln(n + 1)
         chances = np.exp(log - shape * np.log1p(mean / shape) - n * np.log1p(shape / mean))
         if 1 - chances.sum() < _TAIL:
-            break
-    return chances / chances.sum()
+            return chances / chances.sum()
+        length *= 2
 
 
 def _none(alpha: float, s: float, n: "Floats") -> "Floats":

@@ -74,6 +74,10 @@ class PathModel:
         scheme: Scheme = "centroid",
     ) -> None:
         one_of("scheme", scheme, Scheme)
+        if not all(isinstance(pair, tuple | list) and len(pair) == 2 for pair in paths):
+            raise ContractError("every arrow must be a pair (from, to)")
+        if any(isinstance(items, str) for items in blocks.values()):
+            raise ContractError("a block must be a list of columns, also if it has one only")
         self.blocks = {name: tuple(items) for name, items in blocks.items()}
         self.paths = tuple((cause, effect) for cause, effect in paths)
         self.scheme = scheme

@@ -1,4 +1,4 @@
-"""What peers do to a purchase, by an instrument that was drawn by lot: two-stage least squares."""
+"""What peers do to a purchase, by an instrument that was drawn at random: two-stage least squares."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,6 +9,7 @@ import pandas as pd
 
 from crmlab.contracts import broken_rules, require_columns
 from crmlab.errors import ContractError
+from crmlab.stats import check_level
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -62,7 +63,7 @@ def two_stage_least_squares(
     controls: Sequence[str] = (),
     level: float = 0.95,
 ) -> InstrumentedEffect:
-    r"""Effect of a treatment that was not drawn by lot, by an instrument that was.
+    r"""Effect of a treatment that was not randomised, by an instrument that was.
 
     With :math:`X` (treatment, controls, constant) and :math:`Z` (instrument, controls, constant)
     :math:`\hat\beta = (\hat X'\hat X)^{-1}\hat X'y` with :math:`\hat X = Z(Z'Z)^{-1}Z'X`, and covariance
@@ -90,8 +91,8 @@ def two_stage_least_squares(
     Raises
     ------
     ContractError
-        If columns are missing, values are missing or not finite, a column is constant or follows from the others, or
-        there are fewer than two clusters, or fewer rows than needed.
+        If columns are missing or named twice, values are missing or not finite, a column is constant or follows from
+        the others, or there are fewer than two clusters, or fewer rows than needed.
 
     References
     ----------
@@ -102,20 +103,22 @@ def two_stage_least_squares(
     Examples
     --------
     >>> rng = np.random.default_rng(1)
-    >>> town = pd.DataFrame({"town": np.arange(10_000) // 10, "lot": np.arange(10_000) // 10 % 2})
+    >>> town = pd.DataFrame({"town": np.arange(10_000) // 10, "draw": np.arange(10_000) // 10 % 2})
     >>> mood = rng.normal(size=10_000)  # moves friends and the customer alike
-    >>> town["friends"] = town["lot"] + mood
+    >>> town["friends"] = town["draw"] + mood
     >>> town["bought"] = 0.5 * town["friends"] + mood
-    >>> columns = {"outcome": "bought", "treatment": "friends", "instrument": "lot", "cluster": "town"}
+    >>> columns = {"outcome": "bought", "treatment": "friends", "instrument": "draw", "cluster": "town"}
     >>> found = two_stage_least_squares(town, **columns).table["estimate"]
     >>> found[["least squares", "two-stage least squares"]].round(1).tolist()
     [1.3, 0.5]
     """
     numbers = [outcome, treatment, instrument]
-    require_columns(frame, [*numbers, cluster, *controls], "two_stage_least_squares")
+    named = [*numbers, *controls]
+    require_columns(frame, [*named, cluster], "two_stage_least_squares")
+    if twice := sorted({name for name in named if named.count(name) > 1}):
+        raise ContractError(f"a column has two roles, or is there twice: {', '.join(twice)}")
     y, d, z, others, groups = _read(frame, numbers, cluster, controls)
-    if not 0 < level < 1:
-        raise ContractError(f"level must lie strictly between 0 and 1, got {level}")
+    check_level(level)
     from scipy.stats import t
 
     by_treatment, by_instrument = np.column_stack([d, others]), np.column_stack([z, others])
@@ -146,6 +149,7 @@ def _read(
     frame: pd.DataFrame, numbers: Sequence[str], cluster: str, controls: Sequence[str]
 ) -> "tuple[Array, Array, Array, Array, Array]":
     """Outcome, treatment, instrument, controls with a constant, and the number of the cluster."""
+    frame = frame.reset_index(drop=True)  # an index may repeat
     table = frame[list(controls)]
     words = list(table.select_dtypes(exclude=["number", "bool"]))
     others = pd.get_dummies(table, columns=words, drop_first=True) if words else table

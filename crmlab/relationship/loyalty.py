@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 from scipy.special import ndtri, stdtrit
 
@@ -82,7 +83,7 @@ def importance_performance(
     elif not effects[target].any():
         problems.append(f"no arrow leads to {target!r}")
     off = [str(item) for item in answers if answers[item].min() < lowest or answers[item].max() > highest]
-    if off or not lowest < highest:
+    if off or not (lowest < highest and np.isfinite(highest - lowest)):
         problems.append(
             f"answers off the scale from {lowest:g} to {highest:g}: {', '.join(off[:3]) or 'no such scale'}"
         )

@@ -10,11 +10,12 @@ import pandas as pd
 
 from crmlab.contracts import as_day, broken_rules, require_columns
 from crmlab.errors import ContractError
+from crmlab.stats import check_level
 
 if TYPE_CHECKING:
     Array = npt.NDArray[Any]
 
-_SPAN = 2**34  # seconds: more than any two dates lie apart
+_SPAN = 2**38  # seconds, 8,700 years: more than two dates lie apart
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,8 +88,8 @@ def orders_after(cases: pd.DataFrame, orders: pd.DataFrame, *, days: int, observ
     0         ann             1           8.0      1
     1         bob             0           0.0      0
     """
-    if days < 1:
-        raise ContractError(f"days must be 1 or more, got {days}")
+    if not isinstance(days, int | np.integer) or days < 1:
+        raise ContractError(f"days must be a whole number of 1 or more, got {days!r}")
     _check_table(cases, "cases", [])
     _check_table(orders, "orders", ["amount"])
     last = pd.Timestamp(as_day(observation_end, "observation_end")) if observation_end is not None else None
@@ -164,7 +165,7 @@ def compare_groups(
     Least squares :math:`y_i = \alpha + \sum_g \delta_g 1[g_i = g] + x_i'\beta + e_i` with errors clustered by customer.
     The adjusted mean of a group is its prediction at the mean of :math:`x`. For an outcome of 0 and 1 these are shares,
     and :math:`\delta_g` is a difference of shares. Groups are comparable only as far as :math:`x` makes them so, or as
-    far as they were drawn by lot.
+    far as they were drawn at random.
 
     Parameters
     ----------
@@ -206,10 +207,13 @@ def compare_groups(
     1  mended      3  1.00        0.67
     """
     require_columns(table, ["customer_id", outcome, group, *adjust], "compare_groups")
-    _check_groups(table, outcome, group, reference, adjust, level)
+    if outcome in adjust:
+        raise ContractError(f"the outcome {outcome!r} cannot be adjusted for itself")
+    _check_groups(table, outcome, group, reference, adjust)
+    check_level(level)
     import statsmodels.api as sm
 
-    names = [reference, *sorted(set(table[group]) - {reference})]
+    names = [reference, *sorted(set(table[group]) - {reference}, key=str)]
     dummies = np.column_stack([table[group] == name for name in names]).astype(float)
     y, x = table[outcome].to_numpy(float), table[list(adjust)].to_numpy(float)
     design = np.column_stack([dummies, x - x.mean(axis=0)])
@@ -260,9 +264,7 @@ def _check_table(table: pd.DataFrame, what: str, numbers: Sequence[str]) -> None
         raise ContractError(f"{what} cannot be used (rows counted from 1)", problems)
 
 
-def _check_groups(
-    table: pd.DataFrame, outcome: str, group: str, reference: str, adjust: Sequence[str], level: float
-) -> None:
+def _check_groups(table: pd.DataFrame, outcome: str, group: str, reference: str, adjust: Sequence[str]) -> None:
     numbers = {
         name: pd.to_numeric(table[name], errors="coerce").to_numpy("float64", na_value=np.nan)
         for name in (outcome, *adjust)
@@ -279,7 +281,5 @@ def _check_groups(
             problems.append(
                 f"need {reference!r} and another group; the groups are {', '.join(map(repr, people.index))}"
             )
-    if not 0 < level < 1:
-        problems.append(f"level must lie strictly between 0 and 1, got {level}")
     if problems:
         raise ContractError("these groups cannot be compared (rows counted from 1)", problems)

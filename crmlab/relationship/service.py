@@ -209,7 +209,10 @@ def erlang_a(
 
 def arguments(**given: Any) -> "list[Array]":
     """The arguments of a queue as float arrays of one shape; all problems are told at once."""
-    values = {name: np.asarray(value, dtype=float) for name, value in given.items()}
+    try:
+        values = {name: np.asarray(value, dtype=float) for name, value in given.items()}
+    except (TypeError, ValueError) as error:
+        raise ContractError(f"waiting needs numbers, got something else: {error}") from None
     kinds = {"agents": "a whole number of 1 or more", "within_seconds": "0 or more"}
     problems = []
     for name, value in values.items():
@@ -267,7 +270,7 @@ def _palm(load: float, agents: float, impatience: float, within: float) -> tuple
     wait = (ahead * busy).sum() / load  # Little's law
     answered = (served * np.cumsum(1 / (n + impatience * (ahead + 1)))).sum()
     lost = impatience * wait
-    return float(busy.sum()), float(prompt), float(lost), float(wait), float(answered / (1 - lost))
+    return float(busy.sum()), max(float(prompt), 0.0), float(lost), float(wait), float(answered / (1 - lost))
 
 
 def plain(value: "Array") -> Any:

@@ -3,7 +3,7 @@
 Each takes a result, draws it on `ax` (matplotlib Axes; without one on a new figure) and returns the Axes.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -12,7 +12,7 @@ from crmlab.contracts import require_columns
 from crmlab.errors import ContractError
 from crmlab.relationship.influence import InstrumentedEffect
 from crmlab.relationship.recovery import GroupComparison
-from crmlab.stats import PALETTE
+from crmlab.stats import PALETTE, axes_or_new
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -31,7 +31,7 @@ def plot_desk(table: pd.DataFrame, *, slot: str, ax: "Axes | None" = None) -> "A
     require_columns(table, [slot, "service_level", "service_level_a", "service_level_c"], "plot_desk")
     if table.empty or table[slot].duplicated().any():
         raise ContractError("plot_desk needs the slots of one day, each once")
-    ax = _axes(ax)
+    ax = axes_or_new(ax)
     position = np.arange(len(table))
     ax.bar(position, table["service_level"], color="0.85", label="observed")
     ax.plot(position, table["service_level_a"], "o-", ms=4, color=PALETTE[0], label="Erlang A")
@@ -49,7 +49,9 @@ def plot_desk(table: pd.DataFrame, *, slot: str, ax: "Axes | None" = None) -> "A
 def plot_staffing(curve: pd.DataFrame, *, ax: "Axes | None" = None) -> "Axes":
     """Cost of agents, of lost callers, and of both, with the cheapest number; see `staffing_curve`."""
     require_columns(curve, ["agents", "agents_cost", "lost_cost", "cost"], "plot_staffing")
-    ax = _axes(ax)
+    if curve.empty:
+        raise ContractError("there is no staffing curve to draw: it has no row")
+    ax = axes_or_new(ax)
     ax.plot(curve["agents"], curve["agents_cost"], "--", color=PALETTE[0], label="agents")
     ax.plot(curve["agents"], curve["lost_cost"], ":", color=PALETTE[1], label="callers who hang up")
     ax.plot(curve["agents"], curve["cost"], "o-", ms=4, color="black", label="both")
@@ -62,7 +64,7 @@ def plot_staffing(curve: pd.DataFrame, *, ax: "Axes | None" = None) -> "Axes":
 
 def plot_groups(comparison: GroupComparison, *, ax: "Axes | None" = None) -> "Axes":
     """Plain and adjusted means of groups with their intervals."""
-    ax = _axes(ax)
+    ax = axes_or_new(ax)
     table = comparison.table
     position = np.arange(len(table))
     styles: list[tuple[str, str, str, float, str, str]] = [
@@ -81,7 +83,7 @@ def plot_groups(comparison: GroupComparison, *, ax: "Axes | None" = None) -> "Ax
 
 def plot_instrumented(effect: InstrumentedEffect, *, ax: "Axes | None" = None) -> "Axes":
     """The four estimates of an instrumented effect with their intervals."""
-    ax = _axes(ax)
+    ax = axes_or_new(ax)
     table = effect.table.iloc[::-1]
     reach = [table["estimate"] - table["low"], table["high"] - table["estimate"]]
     ax.errorbar(table["estimate"], np.arange(len(table)), xerr=reach, fmt="o", capsize=4, color=PALETTE[0])
@@ -91,11 +93,3 @@ def plot_instrumented(effect: InstrumentedEffect, *, ax: "Axes | None" = None) -
     ax.set_yticks(np.arange(len(table)), table.index)
     ax.set(xlabel=f"estimate with {effect.level:.0%} interval", ylim=(-0.5, len(table) - 0.3))
     return ax
-
-
-def _axes(ax: "Axes | None") -> Any:
-    if ax is not None:
-        return ax
-    import matplotlib.pyplot as plt
-
-    return plt.subplots()[1]

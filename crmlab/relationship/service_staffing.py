@@ -7,10 +7,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from crmlab.contracts import broken_rules, require_columns
+from crmlab.contracts import broken_rules, check_aligned, require_columns
 from crmlab.errors import ContractError
 from crmlab.relationship.service import arguments, each, erlang_a, erlang_c, plain
-from crmlab.stats import Interval
+from crmlab.stats import Interval, check_level
 
 
 def staff_for(
@@ -179,19 +179,16 @@ def mean_patience(waited_minutes: npt.ArrayLike, abandoned: npt.ArrayLike, level
     >>> print(mean_patience([0, 1, 3, 2], [False, True, False, True]))
     3 (95% interval 0.83 to 24.8)
     """
-    waited, gone = np.asarray(waited_minutes, dtype=float), np.asarray(abandoned)
-    if waited.ndim != 1 or waited.shape != gone.shape or gone.dtype != bool:
-        raise ContractError(
-            f"patience needs one wait and one true or false per call; got shapes {waited.shape} and {gone.shape}, "
-            f"the second of type {gone.dtype}"
-        )
+    check_aligned("patience", waited_minutes=waited_minutes, abandoned=abandoned)
+    waited, gone = pd.to_numeric(pd.Series(waited_minutes), errors="coerce").to_numpy(float), np.asarray(abandoned)
+    if gone.dtype != bool:
+        raise ContractError(f"patience needs true or false per call in abandoned; got {gone.dtype}")
     problems = broken_rules({"wait missing, infinite or negative": ~(np.isfinite(waited) & (waited >= 0))})
     if problems or not gone.any() or not waited.any():
         raise ContractError(
             "patience cannot be read from these calls", problems or ["nobody hung up, or nobody waited"]
         )
-    if not 0 < level < 1:
-        raise ContractError(f"level must lie strictly between 0 and 1, got {level}")
+    check_level(level)
     from scipy.stats import chi2
 
     lost, total = int(gone.sum()), float(waited.sum())
@@ -232,7 +229,8 @@ def desk_table(
     Raises
     ------
     ContractError
-        If columns are missing, counts are no counts, more calls ended than were offered, or a slot had no call.
+        If columns are missing, counts are no counts, the name of a slot is missing, more calls ended than were offered,
+        or a slot had no call.
 
     Examples
     --------
@@ -245,9 +243,12 @@ def desk_table(
     """
     counts = ["agents", "calls_offered", "calls_abandoned", "answered_in_time"]
     require_columns(desk, [*by, *counts], "desk_table")
+    if len({*by, *counts}) < len(by) + len(counts):
+        raise ContractError(f"by must name other columns than {', '.join(counts)}, each once; got {', '.join(by)}")
     numbers = desk[counts].apply(pd.to_numeric, errors="coerce")
     rules = {f"{name}: no count of 0 or more": ~((numbers[name] >= 0) & (numbers[name] % 1 == 0)) for name in counts}
     ended = numbers["calls_abandoned"] + numbers["answered_in_time"]
+    rules |= {f"{name}: missing": desk[name].isna() for name in by}
     rules["more calls ended than were offered"] = ended > numbers["calls_offered"]
     problems = broken_rules(rules)
     if problems or desk.empty or not by:

@@ -79,9 +79,14 @@ def network(
     4 people, 3 ties; 1.5 friends in the mean (most 3), 2.0 for a friend; 0 without friends
     """
     require_columns(ties, columns, "network")
+    if len(set(columns)) != 2 or len(columns) != 2:
+        raise ContractError(f"a network needs two different columns of ids, got {columns}")
     pairs = ties[list(columns)]
-    ids = pd.concat([pairs[name] for name in columns]).dropna() if people is None else pd.Series(np.asarray(people))
-    known = pd.Index(ids.unique()).sort_values()
+    ids = pd.concat([pairs[name] for name in columns]).dropna() if people is None else pd.Series(np.ravel(people))
+    try:
+        known = pd.Index(ids.unique()).sort_values()
+    except TypeError:
+        raise ContractError("ids of several kinds, numbers and text: make them one kind first") from None
     where = np.column_stack([known.get_indexer(pd.Index(pairs[name])) for name in columns])
     low, high = where.min(axis=1), where.max(axis=1)
     missing = pairs.isna().any(axis=1).to_numpy()
@@ -146,8 +151,8 @@ def choose_seeds(
     one_of("rule", rule, Rule)
     friends = net.friends.to_numpy()
     most = len(friends) if rule != "friends of random people" else int((friends > 0).sum())
-    if not 1 <= n <= most:
-        raise ContractError(f"n must be 1 to {most:,}, got {n}")
+    if not isinstance(n, int | np.integer) or not 1 <= n <= most:
+        raise ContractError(f"n must be a whole number from 1 to {most:,}, got {n!r}")
     rng = np.random.default_rng(seed)
     if rule == "friends of random people":
         return net.people[_acquaintances(net, n, rng)]
@@ -158,6 +163,8 @@ def choose_seeds(
         return net.people[shuffled[np.argsort(-friends[shuffled], kind="stable")[:n]]]
     if chance is None:
         raise ContractError("greedy needs `chance`, with which a friend passes it on")
+    if draws < 1:
+        raise ContractError(f"greedy needs 1 draw or more, got {draws}")
     component = np.array(list(_cascades(net, chance, draws, rng)))
     gain = np.array([np.bincount(one)[one] for one in component])
     chosen: list[int] = []
@@ -313,11 +320,13 @@ def referral_flows(referrals: pd.DataFrame, partner: pd.Series) -> ReferralFlows
     inn        2      1       1    1  balanced
     """
     require_columns(referrals, ["referrer_id", "customer_id"], "referral_flows")
+    if not isinstance(partner, pd.Series):
+        raise ContractError(f"partner must be a Series indexed by customer, not {type(partner).__name__}")
     if not partner.index.is_unique:
         raise ContractError("partner: a customer appears twice in the index")
     sides = {name: referrals[name].map(partner) for name in ("referrer_id", "customer_id")}
     problems = broken_rules({f"{name}: missing, or without a partner": one.isna() for name, one in sides.items()})
-    names = sorted(set(sides["referrer_id"].dropna()) | set(sides["customer_id"].dropna()))
+    names = sorted(set(sides["referrer_id"].dropna()) | set(sides["customer_id"].dropna()), key=str)
     if problems or len(names) < 2:
         raise ContractError("no flows between partners (rows counted from 1)", problems or ["need two partners"])
     matrix = pd.crosstab(sides["referrer_id"], sides["customer_id"]).reindex(index=names, columns=names, fill_value=0)

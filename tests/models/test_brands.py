@@ -246,3 +246,18 @@ def test_what_are_no_parameters_or_periods_is_refused() -> None:
         TRUTH.purchases("D")
     with pytest.raises(ContractError, match="nobody has 5 to 4 category purchases"):
         TRUTH.performance(category_purchases=(5, 4))
+
+
+@pytest.mark.parametrize(("mean", "shape"), [(1e9, 1.0), (1.0, 1e-9)])
+def test_a_tail_that_fills_the_memory_is_refused(mean: float, shape: float) -> None:
+    with pytest.raises(ContractError, match="check the units"):
+        NBDDirichlet(M=mean, K=shape, alphas=pd.Series({"a": 0.5}), S=1.0).performance()
+
+
+def test_every_brand_has_one_column_and_one_alpha() -> None:
+    with pytest.raises(ContractError, match="two columns"):
+        DirichletMultinomial(pd.DataFrame([[1, 2], [2, 0]], columns=["a", "a"]))
+    with pytest.raises(ContractError, match="not ndarray"):
+        DirichletMultinomial(np.ones((3, 2)))  # type: ignore[arg-type]
+    with pytest.raises(ContractError, match="each brand once"):
+        NBDDirichlet(M=1.0, K=1.0, alphas=pd.Series([0.5, 0.2], index=["a", "a"]), S=1.0)

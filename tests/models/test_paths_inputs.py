@@ -90,3 +90,11 @@ def test_a_fit_prints_itself():
     text = repr(PathModel(GOOD, BLOCKS, ARROWS).fit())
     assert "3 constructs (mode A), 9 items, 60 persons, scheme centroid" in text
     assert "R2: b " in text
+
+
+def test_arrows_are_pairs_and_blocks_are_lists():
+    answers = pd.DataFrame({"a": [1.0, 2, 3], "b": [1.0, 3, 2]})
+    with pytest.raises(ContractError, match=r"pair \(from, to\)"):
+        PathModel(answers, {"p": ["a"], "q": ["b"]}, ["pq"])  # type: ignore[list-item]
+    with pytest.raises(ContractError, match="list of columns"):
+        PathModel(answers, {"p": "a", "q": ["b"]}, [("p", "q")])

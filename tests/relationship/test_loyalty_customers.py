@@ -55,6 +55,7 @@ def test_importance_is_the_slope_of_the_indices(survey):
         ("liking", (1, 10), "no arrow leads to 'liking'"),
         ("loyalty", (2, 9), "answers off the scale from 2 to 9"),
         ("loyalty", (10, 1), "off the scale from 10 to 1"),
+        ("loyalty", (-np.inf, np.inf), "no such scale"),
     ],
 )
 def test_maps_that_cannot_be_drawn_are_refused(survey, target, ends, words):

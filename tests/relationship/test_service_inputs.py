@@ -1,5 +1,7 @@
 """Queues, staffing, recovery, instruments and networks refuse what they cannot use, and say why."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -57,9 +59,9 @@ def test_costs_are_amounts():
 @pytest.mark.parametrize(
     ("waited", "gone", "message"),
     [
-        ([], [], "bool|type"),
-        ([1.0], [True, False], "shapes"),
-        ([1.0, 2.0], [0, 1], "type int64"),
+        ([], [], "no row"),
+        ([1.0], [True, False], "same length"),
+        ([1.0, 2.0], [0, 1], "got int64"),
         ([-1.0, np.nan], [True, False], "in 2 rows"),
         ([1.0, 2.0], [False, False], "nobody hung up"),
         ([0.0, 0.0], [True, False], "nobody waited"),
@@ -108,7 +110,7 @@ ORDERS = pd.DataFrame({"customer_id": [1, 2, 1], "date": DATES, "amount": [1.0, 
 @pytest.mark.parametrize(
     ("cases", "orders", "days", "message"),
     [
-        (ORDERS, ORDERS, 0, "days must be 1"),
+        (ORDERS, ORDERS, 0, "days must be a whole number of 1"),
         (ORDERS.iloc[:0], ORDERS, 5, "cases: no row"),
         (ORDERS, ORDERS.drop(columns="amount"), 5, "'amount'"),
         (ORDERS.assign(date="2024-01-01"), ORDERS, 5, "use pandas.to_datetime"),
@@ -200,7 +202,7 @@ def test_seeds_and_plans_are_checked():
     net = network(TIES)
     with pytest.raises(ContractError, match="rule must be one of"):
         choose_seeds(net, 1, "best", seed=1)  # type: ignore[arg-type]
-    with pytest.raises(ContractError, match="n must be 1 to 3"):
+    with pytest.raises(ContractError, match="n must be a whole number from 1 to 3"):
         choose_seeds(net, 4, "random", seed=1)
     with pytest.raises(ContractError, match="greedy needs `chance`"):
         choose_seeds(net, 1, "greedy", seed=1)
@@ -234,3 +236,67 @@ SENT = pd.DataFrame({"referrer_id": [1, 2], "customer_id": [2, 3]})
 def test_referrals_are_checked(sent, partner, message):
     with pytest.raises(ContractError, match=message):
         referral_flows(sent, partner)
+
+
+def test_repeated_labels_of_rows_change_nothing():
+    rng = np.random.default_rng(1)
+    town = pd.DataFrame({"y": rng.normal(size=60), "z": np.arange(60) % 2, "w": ["a", "b", "c"] * 20})
+    town = town.assign(d=town["z"] + rng.normal(size=60), g=np.arange(60) // 6)
+    columns: dict[str, Any] = {"outcome": "y", "treatment": "d", "instrument": "z", "cluster": "g"}
+    plain = two_stage_least_squares(town, **columns, controls=["w"]).table
+    repeated = two_stage_least_squares(town.set_axis([0] * 60), **columns, controls=["w"]).table
+    pd.testing.assert_frame_equal(plain, repeated)
+
+
+@pytest.mark.parametrize(
+    "roles", [{"outcome": "d"}, {"instrument": "d"}, {"controls": ["z"]}, {"controls": ["w", "w"]}]
+)
+def test_a_column_has_one_role(roles):
+    town = pd.DataFrame({name: np.arange(9.0) % (3 + at) for at, name in enumerate("ydzwg")})
+    columns = {"outcome": "y", "treatment": "d", "instrument": "z", "cluster": "g"} | roles
+    with pytest.raises(ContractError, match=r"two roles, or is there twice: [dzw]"):
+        two_stage_least_squares(town, **columns)
+
+
+def test_a_slot_without_a_name_is_not_dropped():
+    desk = pd.DataFrame({"slot": ["8:00", None], "agents": 3, "calls_offered": 9})
+    desk = desk.assign(calls_abandoned=0, answered_in_time=8)
+    with pytest.raises(ContractError, match="slot: missing in 1 rows"):
+        desk_table(desk, by=["slot"], handling_minutes=5, patience_minutes=4)
+    with pytest.raises(ContractError, match="by must name other columns"):
+        desk_table(desk, by=["slot", "agents"], handling_minutes=5, patience_minutes=4)
+
+
+def test_waits_and_hang_ups_are_of_the_same_calls():
+    with pytest.raises(ContractError, match="same index"):
+        mean_patience(pd.Series([1.0, 2.0]), pd.Series([True, False], index=[5, 6]))
+
+
+def test_words_where_numbers_belong():
+    with pytest.raises(ContractError, match="waiting needs numbers"):
+        erlang_c("many", 3, handling_minutes=5)
+    with pytest.raises(ContractError, match="whole number of 1 or more"):
+        orders_after(pd.DataFrame(), pd.DataFrame(), days=1.5)  # type: ignore[arg-type]
+    with pytest.raises(ContractError, match="of several kinds"):
+        network(pd.DataFrame({"customer_id": ["a", 1], "friend_id": ["b", 2]}))
+    with pytest.raises(ContractError, match="partner must be a Series"):
+        referral_flows(pd.DataFrame({"referrer_id": ["a"], "customer_id": ["b"]}), ["inn", "guide"])  # type: ignore[arg-type]
+
+
+def test_seeds_and_draws_are_whole_numbers():
+    star = network(pd.DataFrame({"customer_id": ["hub", "hub"], "friend_id": ["a", "b"]}))
+    with pytest.raises(ContractError, match="n must be a whole number"):
+        choose_seeds(star, 1.5, "random", seed=1)  # type: ignore[arg-type]
+    with pytest.raises(ContractError, match="1 draw or more"):
+        choose_seeds(star, 1, "greedy", seed=1, chance=0.5, draws=0)
+
+
+def test_an_outcome_is_not_adjusted_for_itself():
+    cases = pd.DataFrame({"customer_id": range(6), "end": ["lost", 1] * 3, "again": [0, 1, 0, 1, 1, 1]})
+    with pytest.raises(ContractError, match="adjusted for itself"):
+        compare_groups(cases, "again", group="end", reference="lost", adjust=["again"])
+
+
+def test_a_desk_that_is_far_too_small_answers_nobody_in_time():
+    # 83 Erlang for one agent: 1 - (sum of the busy states) came out as -2e-16
+    assert 0 <= erlang_a(1000, 1, handling_minutes=5, patience_minutes=3).service_level < 1e-9
