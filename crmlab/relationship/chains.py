@@ -9,6 +9,7 @@ import pandas as pd
 
 from crmlab.errors import ContractError
 from crmlab.relationship.stages import sequences
+from crmlab.stats import check_level
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -68,10 +69,17 @@ class StageChain:
         -------
         array, shape (n, k, k)
 
+        Raises
+        ------
+        ContractError
+            If `n` is no whole number from 1 on.
+
         References
         ----------
         Rubin, D. B. (1981). The Bayesian bootstrap. *Annals of Statistics* 9, 130-134.
         """
+        if not (n >= 1 and n % 1 == 0):
+            raise ContractError(f"n must be a whole number of draws, 1 or more; got {n}")
         rng, k = np.random.default_rng(seed), len(self.counts)
         who, cell, count = (self.moves[name].to_numpy() for name in ("customer", "cell", "count"))
         drawn = np.empty((n, k, k))
@@ -111,12 +119,14 @@ class StageChain:
         periods : int
             How far ahead.
         """
-        unknown = [str(stage) for stage in now.index if stage not in self.counts.index]
+        now = pd.Series(now)
         values = pd.to_numeric(now, errors="coerce")
-        if unknown or periods < 1 or not (np.isfinite(values).all() and (values >= 0).all() and values.sum() > 0):
+        known = now.index.is_unique and now.index.isin(self.counts.index).all()
+        counted = np.isfinite(values).all() and (values >= 0).all() and values.sum() > 0
+        if not (known and counted and periods >= 1 and periods % 1 == 0):
             raise ContractError(
-                f"a forecast needs customers by stage ({', '.join(self.counts.index)}), 0 or more, and a number of "
-                f"periods; got {periods} periods and {dict(now)}"
+                f"a forecast needs customers by stage ({', '.join(self.counts.index)}), 0 or more, and a whole number "
+                f"of periods; got {periods} periods and {dict(now)}"
             )
         mix, matrix = values.reindex(self.counts.index, fill_value=0).to_numpy(float), self.probabilities.to_numpy()
         rows = [mix]
@@ -172,8 +182,7 @@ def stage_chain(panel: pd.DataFrame, *, absorbing: Sequence[str] = (), level: fl
     """
     from statsmodels.stats.proportion import proportion_confint
 
-    if not 0 < level < 1:
-        raise ContractError(f"level must lie strictly between 0 and 1, got {level}")
+    check_level(level)
     stages, codes, gaps = sequences(panel, 2)
     k = len(stages)
     customer = pd.factorize(codes["customer_id"])[0]
@@ -235,8 +244,8 @@ def time_in_stage(probabilities: pd.DataFrame, horizon: int | None = None) -> pd
     """
     matrix = _matrix(probabilities)
     if horizon is not None:
-        if horizon < 1:
-            raise ContractError(f"horizon must be 1 or more periods, got {horizon}")
+        if not (horizon >= 1 and horizon % 1 == 0):
+            raise ContractError(f"horizon must be a whole number of periods, 1 or more; got {horizon}")
         power, total = np.eye(len(matrix)), np.zeros_like(matrix)
         for _ in range(horizon):
             total, power = total + power, power @ matrix
@@ -269,10 +278,11 @@ def absorption(probabilities: pd.DataFrame) -> pd.DataFrame:
 
 
 def _matrix(probabilities: pd.DataFrame) -> "Floats":
-    matrix = probabilities.to_numpy(dtype=float)
-    square = (
-        matrix.ndim == 2 and len(matrix) == matrix.shape[1] > 1 and probabilities.index.equals(probabilities.columns)
-    )
+    if not isinstance(probabilities, pd.DataFrame):
+        raise ContractError(f"a transition matrix is a DataFrame, not {type(probabilities).__name__}")
+    names = probabilities.index
+    square = names.is_unique and len(names) > 1 and names.equals(probabilities.columns)
+    matrix = probabilities.apply(pd.to_numeric, errors="coerce").to_numpy(dtype=float)
     if not square or not (matrix >= 0).all() or not np.allclose(matrix.sum(axis=1), 1):
         raise ContractError(
             "a transition matrix has the same two stages or more as rows and columns, no negative number, and rows "

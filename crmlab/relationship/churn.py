@@ -15,7 +15,7 @@ import pandas as pd
 
 from crmlab.contracts import TimeUnit, as_day, broken_rules, one_of, require_columns
 from crmlab.errors import ContractError
-from crmlab.relationship.spells import Spells, anniversary
+from crmlab.relationship.spells import Spells, anniversary, as_days, check_spells
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -103,6 +103,7 @@ def person_periods(spells: Spells) -> PersonPeriods:
     2         bob       1 2024-03-10     0
     3         bob       2 2024-04-10     0
     """
+    check_spells(spells, "a table of person-periods")
     rows, unit = spells.table, spells.time_unit
     first, last = np.ceil(rows["entry"].to_numpy()), np.ceil(rows["exit"].to_numpy())
     count = (last - first).clip(0).astype("int64")
@@ -184,8 +185,8 @@ def history_before(
     0              1              2
     """
     one_of("time_unit", time_unit, TimeUnit)
-    if not len(windows) or any(w % 1 or w <= 0 for w in windows):
-        raise ContractError(f"windows must be whole numbers above 0, in {time_unit}s; got {list(windows)}")
+    if not (isinstance(windows, Sequence) and windows and all(isinstance(w, int) and w > 0 for w in windows)):
+        raise ContractError(f"windows must be whole numbers above 0, in {time_unit}s; got {windows}")
     day, row_day, amount = _points_and_rows(points, log, at, known_on, value)
     people = pd.Index(points["customer_id"].unique())
     row_of, point_of = people.get_indexer(log["customer_id"]), people.get_indexer(points["customer_id"])
@@ -212,8 +213,11 @@ def _points_and_rows(
 ) -> "tuple[Array, Array, Array]":
     require_columns(points, ["customer_id", at], "history_before, for its points,")
     require_columns(log, ["customer_id", known_on, *([value] if value else [])], "history_before, for its log,")
-    day, row_day = pd.to_datetime(points[at], errors="coerce"), pd.to_datetime(log[known_on], errors="coerce")
-    amount = pd.Series(1, index=log.index) if value is None else pd.to_numeric(log[value], errors="coerce")
+    day, row_day = as_days(points[at]), as_days(log[known_on])
+    amount = pd.Series(1, index=log.index) if value is None else log[value]
+    if not pd.api.types.is_numeric_dtype(amount):
+        raise ContractError(f"history_before adds up numbers, and {value!r} of its log holds {amount.dtype}")
+    amount = pd.Series(amount.to_numpy(float if amount.hasnans else None), log.index)
     problems = broken_rules(
         {
             "points, customer_id: missing": points["customer_id"].isna(),
@@ -278,6 +282,8 @@ def split_in_time(periods: PersonPeriods, on: Any) -> TimeSplit:
     >>> split_in_time(person_periods(spells), "2024-04-01")
     Split on 2024-04-01: 10 rows known by then, 5 that began then or later, 0 in between serve neither
     """
+    if not isinstance(periods, PersonPeriods):
+        raise ContractError(f"a split in time needs the result of person_periods, not {type(periods).__name__}")
     day = pd.Timestamp(as_day(on, "on"))
     table = periods.table
     sides = {"train": (table["ends"] <= day).to_numpy(), "test": (table["begins"] >= day).to_numpy()}

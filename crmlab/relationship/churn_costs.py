@@ -14,7 +14,7 @@ from crmlab.contracts import aligned, broken_rules, require_columns
 from crmlab.database.mailing import DepthUncertainty
 from crmlab.errors import ContractError
 from crmlab.relationship.churn_profit import leavers_and_stayers
-from crmlab.stats import Interval, bootstrap_interval
+from crmlab.stats import Interval, bootstrap_interval, check_level
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -111,6 +111,7 @@ def targeting_value(
     people = _with_costs(left, costs, asked=asked)
     if not people["asked"].isin([0, 1]).all():
         raise ContractError("asked must be 0 or 1 (or False or True) for every customer")
+    _check_resamples(n)
     each, chosen = _saved_by_asking(people), people["asked"] == 1
     nobody = _cost(people, "cost_false_negative", "cost_true_negative")
     everybody = _cost(people, "cost_true_positive", "cost_false_positive")
@@ -139,6 +140,11 @@ def _saved_by_asking(people: pd.DataFrame) -> pd.Series:
 def _with_costs(left: "ArrayLike", costs: pd.DataFrame, **others: "ArrayLike") -> pd.DataFrame:
     require_columns(costs, COSTS, "a targeting with costs per customer")
     return leavers_and_stayers("a targeting with costs", left=left, **others, **{name: costs[name] for name in COSTS})
+
+
+def _check_resamples(n: int) -> None:
+    if not (n >= 2 and n % 1 == 0):
+        raise ContractError(f"n must be a whole number of resamples, 2 or more; got {n}")
 
 
 def ask_at_minimum_risk(probability: "ArrayLike", costs: pd.DataFrame) -> pd.Series:
@@ -228,8 +234,8 @@ class SavingsCurve:
             ``depth`` (share asked), ``profit`` (money saved at the best threshold) and the ``optimism`` of a threshold
             that is chosen and valued on the same customers.
         """
-        if not (n >= 2 and n % 1 == 0 and 0 < level < 1):
-            raise ContractError(f"need 2 resamples or more and a level between 0 and 1, got n={n}, level={level}")
+        _check_resamples(n)
+        check_level(level)
         rng, size = np.random.default_rng(seed), len(self.people)
         step = np.searchsorted(-self.table["threshold"].to_numpy(), -self.people["score"].to_numpy())
         money, mine = self.people["saved"].to_numpy(), self.table["saved"].to_numpy()

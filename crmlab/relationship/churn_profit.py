@@ -74,8 +74,8 @@ class ExpectedMaximumProfit:
             Shares of the leavers who accept, 0 to 1.
         """
         share = np.atleast_1d(np.asarray(acceptance, dtype=float))
-        if not ((share >= 0) & (share <= 1)).all():
-            raise ContractError(f"acceptance is a share between 0 and 1, got {acceptance!r}")
+        if share.ndim > 1 or not ((share >= 0) & (share <= 1)).all():
+            raise ContractError(f"acceptance is a share between 0 and 1, or a list of such; got {acceptance!r}")
         per_leaver = share[:, None] * (self.lifetime_value - self.incentive) - self.contact
         leavers, stayers = self.table["leavers"].to_numpy(float), self.table["stayers"].to_numpy(float)
         by_depth = per_leaver * leavers - (self.incentive + self.contact) * stayers

@@ -9,8 +9,9 @@ import pandas as pd
 from crmlab.contracts import TimeUnit, one_of
 from crmlab.database.cohorts import CALENDAR, Period
 from crmlab.errors import ContractError
-from crmlab.relationship.retention import quantile, rate
-from crmlab.relationship.spells import Spells, anniversary, elapsed
+from crmlab.relationship.retention import rate
+from crmlab.relationship.spells import Spells, anniversary, check_spells, elapsed
+from crmlab.stats import check_level
 
 By = Literal["cohort", "tenure", "calendar"]
 RetentionValue = Literal["at_risk", "churned", "retention", "survival"]
@@ -46,11 +47,11 @@ class RetentionTable:
         pandas.DataFrame
             ``at_risk``, ``churned``, ``retention`` with Wilson interval ``low``, ``high``, by the keys.
         """
-        if not keys:
-            raise ContractError("name one or several of cohort, tenure and calendar")
+        if not keys or len(set(keys)) < len(keys):
+            raise ContractError(f"name one or several of cohort, tenure and calendar, each once; got {keys}")
         for key in keys:
             one_of("key", key, By)
-        quantile(level)
+        check_level(level)
         sums = self.table.groupby(list(keys))[["at_risk", "churned"]].sum()
         return sums.join(rate(sums["at_risk"] - sums["churned"], sums["at_risk"], level, "retention"))
 
@@ -105,6 +106,7 @@ def retention_table(spells: Spells, *, period: Period) -> RetentionTable:
     Keiding, N. (1990). Statistical inference in the Lexis diagram. *Philosophical Transactions of the Royal Society
     A* 332, 487-509.
     """
+    check_spells(spells, "a retention table")
     one_of("period", period, Period)
     rows, unit = spells.table, spells.time_unit
     start = rows["started_on"].to_numpy("datetime64[D]")

@@ -15,7 +15,7 @@ from crmlab.errors import ContractError
 from crmlab.relationship.chains import StageChain
 from crmlab.relationship.lexis import By, RetentionTable, RetentionValue
 from crmlab.relationship.retention import LifeTable, SurvivalCurve
-from crmlab.stats import PALETTE
+from crmlab.stats import PALETTE, axes_or_new, percent_axis
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -36,8 +36,8 @@ def plot_survival(curves: SurvivalCurve | Mapping[str, SurvivalCurve], *, ax: "A
     curves : SurvivalCurve, or mapping of str to SurvivalCurve
         From `survival`; several by name, with the same unit of tenure.
     """
-    ax, named = _axes(ax), _named(curves, "survival")
-    unit = _one_unit(named)
+    named = by_name(curves, "survival", SurvivalCurve)
+    unit, ax = _one_unit(named), axes_or_new(ax)
     for (name, curve), colour in zip(named.items(), cycle(PALETTE), strict=False):
         table = pd.concat([curve.table, curve.table.tail(1).assign(tenure=curve.last)])
         ax.step(table["tenure"], table["survival"], where="post", color=colour, label=name)
@@ -46,7 +46,7 @@ def plot_survival(curves: SurvivalCurve | Mapping[str, SurvivalCurve], *, ax: "A
     given = {curve.given for curve in named.values()}
     among = f" of those who reached {given.pop():g}" if len(given) == 1 and given != {0.0} else ""
     ax.set(xlabel=f"tenure, {unit}s", ylabel=f"share{among} still there", xlim=(0, None), ylim=(0, 1.02))
-    ax.yaxis.set_major_formatter("{x:.0%}")
+    percent_axis(ax.yaxis)
     if isinstance(curves, Mapping):
         ax.legend(frameon=False)
     return ax
@@ -60,15 +60,15 @@ def plot_hazard(tables: LifeTable | Mapping[str, LifeTable], *, ax: "Axes | None
     tables : LifeTable, or mapping of str to LifeTable
         From `life_table`; several by name, with the same unit of tenure.
     """
-    ax, named = _axes(ax), _named(tables, "hazard")
-    unit = _one_unit(named)
+    named = by_name(tables, "hazard", LifeTable)
+    unit, ax = _one_unit(named), axes_or_new(ax)
     for i, ((name, life), colour) in enumerate(zip(named.items(), cycle(PALETTE), strict=False)):
         rows = life.table.dropna(subset="hazard")
         reach = np.clip([rows["hazard"] - rows["low"], rows["high"] - rows["hazard"]], 0, None)
         beside = rows["tenure"] + 0.15 * (i - (len(named) - 1) / 2)
         ax.errorbar(beside, rows["hazard"], yerr=reach, fmt="o", ms=4, lw=1, color=colour, label=name)
     ax.set(xlabel=f"tenure, {unit}s", ylabel="share of those at risk who leave", ylim=(0, None))
-    ax.yaxis.set_major_formatter("{x:.0%}")
+    percent_axis(ax.yaxis)
     if isinstance(tables, Mapping):
         ax.legend(frameon=False)
     return ax
@@ -106,14 +106,16 @@ def plot_retention(
     """
     import seaborn as sns
 
-    ax = _axes(ax)
+    ax = axes_or_new(ax)
     grid = result.pivot(value, rows, columns)
     grid = grid.where(result.pivot("at_risk", rows, columns) >= at_least).dropna(how="all").dropna(how="all", axis=1)
     if grid.empty:
         raise ContractError(f"no cell holds {at_least} customers at risk; lower at_least or take longer periods")
     names = {axis: _cell_names(grid, axis, key, result) for axis, key in (("index", rows), ("columns", columns))}
     fmt = ".0%" if value in ("retention", "survival") else ",.0f"
-    look: dict[str, Any] = {"cmap": "cividis", "cbar_kws": {"label": _LABELS[value]}, "annot": numbers, "fmt": fmt}
+    bar = {"label": _LABELS[value], "format": f"{{x:{fmt}}}"}
+    look: dict[str, Any] = {"cmap": "cividis", "cbar_kws": bar, "annot": numbers, "fmt": fmt}
+    look |= {"yticklabels": 1 + len(grid) // 25, "xticklabels": 1 + len(grid.columns) // 25}  # every, or every n-th
     sns.heatmap(grid.set_axis(names["index"]).set_axis(names["columns"], axis=1), annot_kws={"size": 7}, ax=ax, **look)
     label = {"cohort": f"{result.period} of the start", "calendar": f"calendar {result.period}"}
     label["tenure"] = f"tenure, {result.time_unit}s"
@@ -139,18 +141,20 @@ def plot_chain(chain: StageChain, *, ax: "Axes | None" = None) -> "Axes":
     """
     import seaborn as sns
 
-    ax = _axes(ax)
-    look: dict[str, Any] = {"vmin": 0, "vmax": 1, "cmap": "cividis", "cbar_kws": {"label": "share of the stage before"}}
+    ax = axes_or_new(ax)
+    bar = {"label": "share of the stage before", "format": "{x:.0%}"}
+    look: dict[str, Any] = {"vmin": 0, "vmax": 1, "cmap": "cividis", "cbar_kws": bar}
     sns.heatmap(chain.probabilities, mask=chain.probabilities == 0, annot=True, fmt=".0%", ax=ax, **look)
     ax.set(xlabel="stage one period later", ylabel="stage")
     ax.tick_params(rotation=0)
     return ax
 
 
-def _named(results: Any, what: str) -> Mapping[str, Any]:
-    named = results if isinstance(results, Mapping) else {what: results}
-    if not named:
-        raise ContractError(f"there is no {what} to draw")
+def by_name(results: Any, what: str, kind: type) -> dict[str, Any]:
+    """One result or several by name, as a dict; anything but results of this kind is refused."""
+    named = dict(results) if isinstance(results, Mapping) else {what: results}
+    if not named or not all(isinstance(one, kind) for one in named.values()):
+        raise ContractError(f"to draw: one {kind.__name__}, or several by name; got {type(results).__name__}")
     return named
 
 
@@ -159,11 +163,3 @@ def _one_unit(named: Mapping[str, Any]) -> str:
     if len(units) > 1:
         raise ContractError(f"tenures in {' and '.join(sorted(units))}s cannot share an axis")
     return str(units.pop())
-
-
-def _axes(ax: "Axes | None") -> "Axes":
-    if ax is not None:
-        return ax
-    import matplotlib.pyplot as plt
-
-    return plt.subplots()[1]

@@ -8,8 +8,8 @@ import pandas as pd
 
 from crmlab.contracts import TimeUnit
 from crmlab.errors import ContractError
-from crmlab.relationship.spells import Ends, Spells
-from crmlab.stats import Interval
+from crmlab.relationship.spells import Ends, Spells, check_spells
+from crmlab.stats import Interval, check_level
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -60,7 +60,7 @@ class SurvivalCurve:
             If a tenure is below `given` or beyond `last`.
         """
         asked = np.atleast_1d(np.asarray(tenure, dtype=float))
-        if not (asked.size and ((asked >= self.given) & (asked <= self.last)).all()):
+        if not (asked.size and asked.ndim == 1 and ((asked >= self.given) & (asked <= self.last)).all()):
             raise ContractError(
                 f"tenures must lie between {self.given:g} and {self.last:g} {self.time_unit}s, the longest observed; "
                 f"got {tenure}"
@@ -172,6 +172,7 @@ def survival(spells: Spells, *, given: float = 0.0, level: float = 0.95) -> Surv
     """
     from statsmodels.duration.survfunc import SurvfuncRight
 
+    check_spells(spells, "survival")
     z = quantile(level)
     rows = spells.table[spells.table["exit"] > given]
     if not np.isfinite(given) or given < 0 or not rows["churned"].any():
@@ -269,7 +270,8 @@ def life_table(spells: Spells, *, level: float = 0.95) -> LifeTable:
     Cutler, S. J. & Ederer, F. (1958). Maximum utilization of the life table method in analyzing survival. *Journal of
     Chronic Diseases* 8, 699-712.
     """
-    quantile(level)
+    check_spells(spells, "a life table")
+    check_level(level)
     rows = spells.table
     if not rows["churned"].any():
         raise ContractError("nobody left: there is no hazard to estimate")
@@ -303,6 +305,4 @@ def quantile(level: float) -> float:
     """Normal quantile of a two-sided interval."""
     from scipy.special import ndtri
 
-    if not 0.0 < level < 1.0:
-        raise ContractError(f"level must lie strictly between 0 and 1, got {level}")
-    return float(ndtri(0.5 + level / 2))
+    return float(ndtri(0.5 + check_level(level) / 2))

@@ -14,6 +14,7 @@ import pandas as pd
 
 from crmlab.contracts import aligned, as_day, broken_rules, require_columns
 from crmlab.errors import ContractError
+from crmlab.relationship.spells import as_days
 from crmlab.stats import proportion_interval
 
 if TYPE_CHECKING:
@@ -84,11 +85,11 @@ def choose_hiatus(log: pd.DataFrame, *, until: Any, share: float = 0.95) -> Hiat
     last = as_day(until, "until")
     if not 0 < share < 1:
         raise ContractError(f"share must lie strictly between 0 and 1, got {share}")
-    dates = pd.to_datetime(log["date"], errors="coerce")
+    dates = as_days(log["date"])
     problems = broken_rules({"date: no date": dates.isna(), "customer_id: missing": log["customer_id"].isna()})
     if problems:
         raise ContractError("no silence can be read from this log (rows counted from 1)", problems)
-    days = pd.DataFrame({"customer_id": log["customer_id"], "day": dates.dt.normalize()}).drop_duplicates()
+    days = pd.DataFrame({"customer_id": log["customer_id"], "day": dates}).drop_duplicates()
     days = days[days["day"] <= pd.Timestamp(last)].sort_values(["customer_id", "day"])
     gaps = days.set_index("customer_id").groupby(level=0)["day"].diff().dt.days.dropna().rename("gap")
     if gaps.empty:
@@ -172,7 +173,7 @@ def gone_errors(score: "ArrayLike", came_back: "ArrayLike", limits: "ArrayLike",
         problems = ["came_back: everybody did" if people["came_back"].iloc[0] else "came_back: nobody did"]
     if people["score"].nunique() < 2:
         problems.append("score: all customers have the same")
-    if not len(cuts) or not np.isfinite(cuts).all():
+    if cuts.ndim > 1 or not len(cuts) or not np.isfinite(cuts).all():
         problems.append("limits: give one or more finite numbers")
     if problems:
         raise ContractError("the errors of this rule cannot be counted (rows counted from 1)", problems)

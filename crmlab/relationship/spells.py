@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pandas as pd
 
-from crmlab.contracts import TimeUnit, as_day, one_of, require_columns
+from crmlab.contracts import EARLIEST, TimeUnit, as_day, one_of, require_columns
 from crmlab.errors import ContractError
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 Ends = Literal["renewal", "any_time"]
 _NEEDED = ("customer_id", "started_on", "ended_on")
+_MADE = ("entry", "exit", "churned")
 _FOREVER = pd.Timestamp("9999-12-31")
 
 
@@ -138,13 +139,14 @@ def read_spells(
     Returns
     -------
     Spells
-        With ``rejects`` (impossible rows: a value missing, end not after the start, twice the same, overlap, end at no
-        renewal) and ``left_out`` (possible ones that the window does not see).
+        With ``rejects`` (impossible rows: a value missing, a start before 1900, end not after the start, twice the
+        same, overlap, end at no renewal) and ``left_out`` (possible ones that the window does not see).
 
     Raises
     ------
     ContractError
-        If a column is missing or holds no dates, a row is rejected under `strict`, or no spell is left.
+        If a column is missing or holds no dates, has the name of one that is made here (``entry``, ``exit``,
+        ``churned``), a row is rejected under `strict`, or no spell is left.
 
     References
     ----------
@@ -181,6 +183,9 @@ def _read(relationships: pd.DataFrame) -> pd.DataFrame:
     require_columns(relationships, _NEEDED, "a table of relationships")
     if relationships.empty:
         raise ContractError("a table of relationships needs at least one row")
+    taken = [name for name in _MADE if name in relationships.columns]
+    if taken:
+        raise ContractError(f"spells get columns {', '.join(taken)} of their own: rename or drop these")
     table = relationships.reset_index(drop=True)
     problems = []
     for name in ("started_on", "ended_on"):
@@ -198,11 +203,13 @@ def _read(relationships: pd.DataFrame) -> pd.DataFrame:
 def _reasons(table: pd.DataFrame, unit: TimeUnit, ends: Ends) -> pd.Series:
     """Why a row cannot be true; empty where it can."""
     missing = table["customer_id"].isna() | table["started_on"].isna()
+    early = (table["started_on"] < EARLIEST) & ~missing
     backwards = (table["ended_on"] <= table["started_on"]) & ~missing
     twice = table.duplicated(list(_NEEDED)) & ~missing & ~backwards
-    usable = ~(missing | backwards | twice)
+    usable = ~(missing | early | backwards | twice)
     rules = {
         "customer_id or started_on missing": missing,
+        "started before 1900": early,
         "end not after the start": backwards,
         "the same spell twice": twice,
         "overlaps another spell of the customer": usable
@@ -255,6 +262,20 @@ def _observe(
             [f"{count:,} {why}" for why, count in left_out.items() if count],
         )
     return seen[~idle], {why: count for why, count in left_out.items() if count}
+
+
+def check_spells(spells: Any, what: str) -> None:
+    """Refuse anything but `Spells`, such as the table that they are read from."""
+    if not isinstance(spells, Spells):
+        raise ContractError(f"{what} needs the result of read_spells, not {type(spells).__name__}")
+
+
+def as_days(values: pd.Series) -> pd.Series:
+    """Dates without time zone; missing where a value is none. A number is no date."""
+    if pd.api.types.is_numeric_dtype(values):
+        return pd.Series(pd.NaT, values.index, dtype="datetime64[us]")
+    dates = pd.to_datetime(values, errors="coerce")
+    return dates.dt.tz_localize(None).dt.normalize()
 
 
 def elapsed(start: Any, until: Any, unit: TimeUnit) -> "Floats":

@@ -70,8 +70,10 @@ def purchase_stages(
     """
     one_of("period", period, Period)
     observed = check_acquisition(acquisition) == "observed"
-    if lapsed < 1 or frequent < 2:
-        raise ContractError(f"lapsed must be 1 or more and frequent 2 or more; got {lapsed} and {frequent}")
+    if not (lapsed >= 1 and lapsed % 1 == 0 and frequent >= 2 and frequent % 1 == 0):
+        raise ContractError(
+            f"lapsed must be 1 or more and frequent 2 or more, whole numbers; got {lapsed} and {frequent}"
+        )
     log = read_purchases(transactions, observation_end)
     unit = CALENDAR[period]
     keyed = log.days.mutate(period=log.days.day.truncate(unit))

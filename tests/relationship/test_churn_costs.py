@@ -138,5 +138,9 @@ def test_other_refusals():
         savings_curve([1, 1, 1, 1], [1, 1, 0, 0], HAND)
     with pytest.raises(ContractError, match="not between 0 and 1"):
         ask_at_minimum_risk([0.5, 2, 0.1, 0.1], HAND)
-    with pytest.raises(ContractError, match="2 resamples"):
-        savings_curve([1, 2, 3, 4], [1, 1, 0, 0], HAND).uncertainty(seed=1, n=1)
+    n: Any
+    for n in (0, 1, 2.5):
+        with pytest.raises(ContractError, match="whole number of resamples"):
+            savings_curve([1, 2, 3, 4], [1, 1, 0, 0], HAND).uncertainty(seed=1, n=n)
+        with pytest.raises(ContractError, match="whole number of resamples"):
+            targeting_value([1, 0, 0, 1], [1, 1, 0, 0], HAND, seed=1, n=n)

@@ -200,3 +200,31 @@ def test_refusals():
     with pytest.raises(ContractError, match="there is no point"):
         history_before(points.iloc[:0], log, windows=[1])
     assert history_before(points, log.iloc[:0], windows=[1]).to_numpy().sum() == 0
+
+
+def test_a_number_is_no_date_and_a_date_no_number():
+    points = pd.DataFrame({"customer_id": [1], "begins": ["2024-03-01"]})
+    log = pd.DataFrame({"customer_id": [1], "date": pd.to_datetime(["2024-02-05"]), "cents": [199]})
+    options: Any
+    for options, words in [({"known_on": "cents"}, "no date"), ({"value": "date"}, "adds up numbers")]:
+        with pytest.raises(ContractError, match=words):
+            history_before(points, log, windows=[1], **options)
+    windows: Any
+    for windows in (3, ["a"], [1.5], None):
+        with pytest.raises(ContractError, match="windows must be"):
+            history_before(points, log, windows=windows)
+
+
+def test_a_day_is_the_local_one():
+    points = pd.DataFrame({"customer_id": [1], "begins": ["2024-03-01"]})
+    late = pd.to_datetime(["2024-02-29 23:30"]).tz_localize("America/New_York")
+    log = pd.DataFrame({"customer_id": [1], "date": late})
+    assert history_before(points, log, windows=[1])["events_1_month"].tolist() == [1]
+
+
+def test_raw_tables_are_refused():
+    table: Any = pd.DataFrame({"customer_id": [1]})
+    with pytest.raises(ContractError, match="the result of read_spells"):
+        person_periods(table)
+    with pytest.raises(ContractError, match="the result of person_periods"):
+        split_in_time(table, "2024-01-01")

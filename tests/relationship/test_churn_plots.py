@@ -1,11 +1,14 @@
 """Figures of churn draw what the results say, with labels and units."""
 
+from typing import Any
+
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
 
+from crmlab.errors import ContractError
 from crmlab.relationship import COSTS, expected_maximum_profit, gone_errors, savings_curve
 from crmlab.relationship.churn_plots import plot_expected_profit, plot_gone_errors, plot_savings
 
@@ -46,3 +49,12 @@ def test_gone_errors():
     ax = plot_gone_errors(found)
     assert list(np.asarray(ax.lines[0].get_xdata())) == found.table["first_kind"].tolist()
     assert ax.get_xlabel().startswith("first kind")
+
+
+@pytest.mark.parametrize("draw", [plot_expected_profit, plot_savings, plot_gone_errors])
+def test_nothing_and_other_results_are_refused(draw):
+    given: Any
+    for given in ({}, None, {"one": SCORE}):
+        with pytest.raises(ContractError, match="to draw: one"):
+            draw(given)
+    assert not plt.get_fignums()

@@ -100,3 +100,10 @@ def test_refusals():
     for words, (score, back, limits) in bad.items():
         with pytest.raises(ContractError, match=words):
             gone_errors(score, back, limits)
+
+
+def test_limits_are_one_list_and_dates_are_dates():
+    with pytest.raises(ContractError, match="limits: give one or more"):
+        gone_errors([1, 2, 3], [0, 1, 0], [[1, 2]])
+    with pytest.raises(ContractError, match="date: no date"):
+        choose_hiatus(pd.DataFrame({"customer_id": [1, 1], "date": [20240101, 20240201]}), until="2024-03-01")

@@ -282,3 +282,64 @@ def test_purchase_stages_check_their_options():
     ]:
         with pytest.raises(ContractError, match=message):
             purchase_stages(sample, **(options | wrong))
+
+
+def test_only_spells_have_tenures():
+    table: Any = relations(GOOD)
+    for measure in (survival, life_table, lambda table: retention_table(table, period="month")):
+        with pytest.raises(ContractError, match="the result of read_spells, not DataFrame"):
+            measure(table)
+
+
+def test_columns_of_spells_are_not_overwritten():
+    with pytest.raises(ContractError, match="exit of their own: rename"):
+        read_spells(relations(GOOD).assign(exit="motorway"), time_unit="month", ends="renewal", window_end="2024-12-31")
+
+
+def test_an_empty_date_of_a_spreadsheet_is_no_start():
+    found = months(GOOD, ("b", "1899-12-30", None))
+    assert found.rejects["reason"].tolist() == ["started before 1900"]
+
+
+def test_a_table_with_a_column_twice_is_refused():
+    table = relations(GOOD)
+    with pytest.raises(ContractError, match="'started_on' 2 times"):
+        read_spells(
+            pd.concat([table, table[["started_on"]]], axis=1),
+            time_unit="month",
+            ends="renewal",
+            window_end="2024-12-31",
+        )
+
+
+def test_views_name_each_side_once():
+    table = retention_table(months(GOOD), period="month")
+    for ask in (lambda: table.by("cohort", "cohort"), lambda: table.pivot(rows="tenure", columns="tenure")):
+        with pytest.raises(ContractError, match="each once"):
+            ask()
+
+
+def test_tenures_are_one_list():
+    with pytest.raises(ContractError, match="tenures must lie"):
+        survival(months(GOOD)).at([[1, 2]])
+
+
+def test_parts_of_periods_and_customers_twice_are_refused():
+    half: Any = 1.5
+    log = load("cdnow_sample").transactions
+    with pytest.raises(ContractError, match="whole numbers"):
+        purchase_stages(log, period="month", acquisition="observed", lapsed=half)
+    chain = stage_chain(purchase_stages(log, period="month", acquisition="observed"))
+    now: Any
+    for now, periods in [({"active": 5}, half), (pd.Series([1, 2], ["active", "active"]), 2), (None, 2)]:
+        with pytest.raises(ContractError, match="a forecast needs"):
+            chain.forecast(now, periods)
+    assert chain.forecast(pd.Series({"active": 5}), 2).sum(axis=1).tolist() == pytest.approx([5, 5, 5])
+    with pytest.raises(ContractError, match="whole number of draws"):
+        chain.draws(0, seed=1)
+    matrix: Any
+    for matrix in (chain.probabilities.to_numpy(), pd.DataFrame([["a", "b"], ["c", "d"]])):
+        with pytest.raises(ContractError, match="a transition matrix"):
+            time_in_stage(matrix, 3)
+    with pytest.raises(ContractError, match="whole number of periods"):
+        time_in_stage(chain.probabilities, half)
