@@ -14,16 +14,10 @@
 * Figures are in `crmlab.database.plots`, `crmlab.database.response_plots` and `crmlab.database.campaign_plots`.
 """
 
-from crmlab.database.basket import Baskets, ItemSets, baskets, estimate_itemsets, frequent_itemsets
-from crmlab.database.basket_next import BasketTrend, HitRates, NextProducts, basket_trend, hit_rates, next_products
-from crmlab.database.basket_rules import (
-    PairTable,
-    Rules,
-    association_rules,
-    pairs_within,
-    rule_measures,
-    shuffle_baskets,
-)
+from crmlab.database.basket import Baskets, baskets
+from crmlab.database.basket_next import basket_trend, hit_rates, next_products
+from crmlab.database.basket_rules import association_rules, pairs_within, rule_measures, shuffle_baskets
+from crmlab.database.basket_sets import estimate_itemsets, frequent_itemsets
 from crmlab.database.campaign import incremental_profit, read_arms, read_out
 from crmlab.database.campaign_design import balance, plan_test, sample_ratio_p_value
 from crmlab.database.clusters import (
@@ -62,18 +56,12 @@ from crmlab.database.views import Customer360
 __all__ = [
     "ABC",
     "RFM",
-    "BasketTrend",
     "Baskets",
     "CohortTable",
     "Customer360",
     "CustomerDB",
     "CustomerSummary",
-    "HitRates",
-    "ItemSets",
     "LoadReport",
-    "NextProducts",
-    "PairTable",
-    "Rules",
     "SegmentStability",
     "Segments",
     "abc_classes",

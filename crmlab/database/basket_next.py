@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from crmlab.contracts import one_of, require_columns
-from crmlab.database.basket import Baskets, baskets
+from crmlab.database.basket import Baskets, baskets, bought_lines, broken_count, broken_share, check_kind
 from crmlab.errors import ContractError
 from crmlab.stats import Interval, bootstrap_interval
 
@@ -31,13 +31,16 @@ class NextProducts:
     n : int
         Places on each list; a customer who lacks fewer items has fewer.
     customers : pandas.Index
-        Everybody who got a list.
+        Everybody in the history; a customer who lacks no item has no row in `table`.
+    columns : tuple of str
+        Columns that named item and customer.
     """
 
     table: pd.DataFrame
     method: NextMethod
     n: int
     customers: pd.Index
+    columns: tuple[str, str]
 
     def __repr__(self) -> str:
         how = {
@@ -56,7 +59,8 @@ def next_products(
 
     With :math:`n_i` customers who have item :math:`i` and :math:`n_{ij}` who have both, the score of item :math:`j`
     for a customer with items :math:`H` is :math:`\frac{1}{|H|}\sum_{i \in H} n_{ij}/n_i` (association), or :math:`n_j`
-    over all customers (popularity).
+    over all customers (popularity). Only items with the support count; a customer who has none of them has no taste to
+    go by, and all items share the places.
 
     Parameters
     ----------
@@ -87,8 +91,11 @@ def next_products(
     [[3, 'b', 0.67, 1.0]]
     """
     one_of("method", method, NextMethod)
-    if not 0 < min_support <= 1 or n < 1:
-        raise ContractError(f"n must be 1 or more and min_support a share; got n={n}, min_support={min_support}")
+    check_kind(history, Baskets, "baskets")
+    if problems := [*broken_count("n", n), *broken_share("min_support", min_support, of="customers")]:
+        raise ContractError("next products cannot be chosen like this", problems)
+    if history.basket == "order_id":
+        raise ContractError("these are orders; next products need what each customer has: basket='customer_id'")
     held = history.counts.to_numpy()
     columns = np.flatnonzero(held >= min_support * len(history.orders) - 1e-9)
     if len(columns) <= n:
@@ -122,7 +129,7 @@ def next_products(
         )
     table = pd.concat(parts, ignore_index=True)
     table = table.sort_values(["customer_id", "score", "item"], ascending=[True, False, True], ignore_index=True)
-    return NextProducts(table, method, n, history.orders)
+    return NextProducts(table, method, n, history.orders, (history.item, history.basket))
 
 
 def _places(scores: np.ndarray, n: int) -> np.ndarray:
@@ -149,7 +156,7 @@ class HitRates:
     difference : Interval
         Hit rate of the first list less that of the second, over the same customers.
     customers : int
-        Customers with lists.
+        Customers who were offered something.
     """
 
     rates: pd.DataFrame
@@ -157,7 +164,7 @@ class HitRates:
     customers: int
 
     def __repr__(self) -> str:
-        names = " less ".join(self.rates.index)
+        names = " less ".join(map(str, self.rates.index))
         head = (
             f"share of recommended items bought later, {self.customers:,} customers\n{self.rates.round(4).to_string()}"
         )
@@ -181,13 +188,27 @@ def hit_rates(lists: Mapping[str, NextProducts], later: Baskets, *, seed: int, n
     Raises
     ------
     ContractError
-        If there are not two comparable lists, or no recommended item and no customer of theirs is in `later`.
+        If there are not two comparable lists, `later` is by other columns, no recommended item or no customer of
+        theirs is in `later`, or fewer than two customers lack an item.
+
+    Notes
+    -----
+    The interval is for other customers and these lists: what was learnt from the history is not learnt anew.
     """
-    problems = []
+    check_kind(lists, Mapping, "{name: next_products(...)}")
+    check_kind(later, Baskets, "baskets")
+    problems = broken_count("n", n)
     if len(lists) != 2:
         problems.append(f"two lists are compared; got {len(lists)}")
     else:
         first, second = lists.values()
+        for one in (first, second):
+            check_kind(one, NextProducts, "next_products")
+        by = {one.columns for one in (first, second)} | {(later.item, later.basket)}
+        if len(by) > 1:
+            problems.append(f"lists and later baskets are by different columns: {' and '.join(map(str, sorted(by)))}")
+        if first.table["customer_id"].nunique() < 2:
+            problems.append("fewer than two customers lack an item")
         if first.n != second.n:
             problems.append(f"the lists have {first.n} and {second.n} places")
         if not first.customers.equals(second.customers):
@@ -202,6 +223,7 @@ def hit_rates(lists: Mapping[str, NextProducts], later: Baskets, *, seed: int, n
         raise ContractError("these recommendations cannot be compared", problems)
     counted = {name: _hits(one, later) for name, one in lists.items()}
     values = np.column_stack([frame.to_numpy() for frame in counted.values()])  # hits, places, hits, places
+    values = values[values[:, 1] > 0]  # who lacks no item has no place, in either list
 
     def rate(place: int) -> Callable[[np.ndarray], float]:
         return lambda rows: float(rows[:, 2 * place].sum() / rows[:, 2 * place + 1].sum())
@@ -262,8 +284,8 @@ def basket_trend(
     ----------
     transactions : pandas.DataFrame
         One row per line with ``date``, `item` and `basket`; lines are left out as in `baskets`. An order belongs to
-        the period of its first line. Penetration is the share of *orders* that hold an item, not of customers who ever
-        bought it.
+        the period of its first line that is left. Penetration is the share of *orders* that hold an item, not of
+        customers who ever bought it.
     item, basket : str
         As in `baskets`.
     period : {"week", "month", "quarter", "year"}, default "month"
@@ -285,10 +307,12 @@ def basket_trend(
 
     one_of("period", period, Period)
     require_columns(transactions, ["date", item, basket], "basket_trend")
-    if not pd.api.types.is_datetime64_any_dtype(transactions["date"]) or transactions["date"].isna().any():
-        raise ContractError("basket_trend needs a date in every line: column 'date' is of another type or has gaps")
+    if not pd.api.types.is_datetime64_dtype(transactions["date"]) or transactions["date"].isna().any():
+        raise ContractError(
+            "basket_trend needs a date without time zone in every line: column 'date' is of another type or has gaps"
+        )
     held = baskets(transactions, item=item, basket=basket)
-    lines = transactions.groupby(basket)
+    lines = transactions[bought_lines(transactions, item, basket)[0]].groupby(basket)
     calendar = (
         lines["date"]
         .min()

@@ -2,12 +2,14 @@
 
 import math
 from dataclasses import dataclass, replace
+from numbers import Real
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from crmlab.database.basket import Baskets, ItemSets
+from crmlab.database.basket import Baskets, broken_count, broken_share, check_kind
+from crmlab.database.basket_sets import ItemSets
 from crmlab.errors import ContractError
 
 _MEASURES = {
@@ -17,8 +19,8 @@ _MEASURES = {
     "leverage": "P(A and C) - P(A) P(C)",
     "conviction": "P(A) P(not C) / P(A and not C): infinite if C never fails",
     "p_value": "Fisher's exact test, one-sided: chance of so many joint orders if A and C were independent",
-    "q_value": "p_value after Benjamini and Hochberg: the share of false finds among all rules up to this one",
-    "p_bonferroni": "p_value times the number of tests: the chance of a single false find",
+    "q_value": "p_value after Benjamini and Hochberg: expected share of false finds among rules up to this one",
+    "p_bonferroni": "p_value times the number of tests, at most 1: bounds the chance of a single false find",
     "test": "number of the test; the two directions of a pair are one test",
 }
 
@@ -97,8 +99,9 @@ def association_rules(itemsets: ItemSets, *, min_confidence: float = 0.0) -> Rul
     >>> rules[["antecedent", "consequent", "support", "confidence", "association_lift"]].round(3).values.tolist()
     [[('milk',), 'tea', 0.5, 1.0, 1.333], [('tea',), 'milk', 0.5, 0.667, 1.333]]
     """
-    if not 0 <= min_confidence <= 1:
-        raise ContractError(f"min_confidence must lie between 0 and 1; got {min_confidence}")
+    check_kind(itemsets, ItemSets, "frequent_itemsets")
+    if not isinstance(min_confidence, Real) or not 0 <= min_confidence <= 1:
+        raise ContractError(f"min_confidence must lie between 0 and 1; got {min_confidence!r}")
     sets = itemsets.table[itemsets.table["length"] > 1]
     if sets.empty:
         raise ContractError(
@@ -143,7 +146,8 @@ def rule_measures(
     Raises
     ------
     ContractError
-        If counts are not whole, or cannot be: more orders with both than with one, an antecedent in no order.
+        If counts are not whole, or cannot be: more orders with both than with one, an antecedent in no order; or if
+        lengths or indexes differ.
 
     Examples
     --------
@@ -152,11 +156,18 @@ def rule_measures(
     """
     from scipy.stats import hypergeom
 
-    shape = np.broadcast_arrays(
-        *(np.atleast_1d(np.asarray(a, dtype=float)) for a in (orders, antecedent, consequent, both))
-    )
+    labels = [one.index for one in (orders, antecedent, consequent, both) if isinstance(one, pd.Series)]
+    if any(not index.equals(labels[0]) for index in labels):
+        raise ContractError("the counts of rules have different indexes: take them from one table")
+    try:
+        given = [np.asarray(one, dtype=float) for one in (orders, antecedent, consequent, both)]
+        shape = np.broadcast_arrays(*map(np.atleast_1d, given))
+    except (TypeError, ValueError) as error:
+        raise ContractError(f"counts of rules are numbers, one for each rule or one for all: {error}") from None
     n, a, c, ac = shape
-    whole = np.isfinite(n + a + c + ac) & (np.mod([n, a, c, ac], 1) == 0).all(axis=0)
+    if n.ndim > 1:
+        raise ContractError(f"counts of rules are one number for each rule; got shape {n.shape}")
+    whole = (np.isfinite(shape) & (np.round(shape) == shape)).all(axis=0)
     bad = ~whole | (np.minimum(a, c) < np.maximum(ac, 1)) | (ac < 0) | (np.maximum(a, c) > n) | (a + c - ac > n)
     if bad.any() or not len(n):
         first = zip(("orders", "antecedent", "consequent", "both"), (values[bad][:1] for values in shape), strict=True)
@@ -172,12 +183,12 @@ def rule_measures(
         {
             "support": ac / n,
             "confidence": confidence,
-            "association_lift": confidence / (c / n),
+            "association_lift": n * ac / (a * c),  # the same to the last bit in both directions
             "leverage": ac / n - a * c / n**2,
             "conviction": conviction,
             "p_value": hypergeom.sf(ac - 1, n, a, c),
         },
-        index=both.index if isinstance(both, pd.Series) else None,
+        index=labels[0] if labels else None,
     )
 
 
@@ -225,13 +236,19 @@ def pairs_within(baskets: Baskets, min_support: float, *, strata: pd.Series | No
     r"""Compare how often two items meet with what orders of the same kind would give by chance.
 
     Big baskets hold many of everything, so that over all orders nearly every pair looks associated. Here items are
-    drawn within strata. In stratum :math:`h` item :math:`a` has the share :math:`q_{ha}` of all entries; an order with
-    :math:`s` different items holds :math:`s(s-1)` ordered pairs, and two different entries are :math:`a` and :math:`b`
-    with chance :math:`2 q_{ha} q_{hb} / (1-\sum_i q_{hi}^2)` in either order, so that
+    drawn within strata. In stratum :math:`h` item :math:`a` has the share :math:`q_{ha}` of all entries (an item in an
+    order), so that an order with :math:`s` different items holds it with chance :math:`s\,q_{ha}`, and
 
-    .. math:: E_{ab} = \sum_h \sum_{o \in h} s_o (s_o-1) \; \frac{q_{ha}\,q_{hb}}{1-\sum_i q_{hi}^2}.
+    .. math:: E_{ab} = \sum_h \Big( q_{ha}\,q_{hb} \sum_{o \in h} s_o^2 - c_{ha}\,c_{hb} \Big).
 
-    The p-value is that of a Poisson variable with this mean, which errs on the safe side for common pairs.
+    What is taken off stands for places: one that :math:`a` has taken is not left for :math:`b`. The :math:`c_h` are
+    those with which each item has as many pairs as its entries have room for,
+    :math:`\sum_{b \ne a} E_{hab} = q_{ha} \sum_{o \in h} s_o (s_o-1)` (Deville & Tillé's approximation of a sample of
+    fixed size). It is exact for equal items and for an item in every order, and otherwise within some
+    per cent, if the orders of a stratum are of about one size.
+
+    The p-value is that of a Poisson variable with this mean, which errs on the safe side for common pairs. It takes
+    orders as independent: where customers repeat their baskets, it is too small.
 
     Parameters
     ----------
@@ -248,21 +265,28 @@ def pairs_within(baskets: Baskets, min_support: float, *, strata: pd.Series | No
     ContractError
         If fewer than two items have the support, or `strata` is not one known group for each order.
 
+    References
+    ----------
+    Deville, J.-C. & Tillé, Y. (2005). Variance approximation under balanced sampling. *Journal of Statistical Planning
+    and Inference* 128(2), 569-591. (the fixed point, there for variances)
+
     Examples
     --------
     >>> from crmlab.database import baskets
-    >>> lines = pd.DataFrame({"order_id": [1, 1, 2, 2, 3, 3, 4, 4], "product_id": list("ababacad")})
-    >>> pairs_within(baskets(lines), 0.5).table[["item_a", "item_b", "orders", "adjusted_lift"]].round(2)
+    >>> lines = pd.DataFrame({"order_id": [1, 1, 2, 2, 3, 3, 4, 4], "product_id": list("ababcdcd")})
+    >>> pairs_within(baskets(lines), 0.5).table[["item_a", "item_b", "orders", "adjusted_lift"]].round(2).head(2)
       item_a item_b  orders  adjusted_lift
-    0      a      b       2           1.31
+    0      a      b       2            3.0
+    1      c      d       2            3.0
     """
     from scipy.sparse import csr_array
     from scipy.stats import poisson
     from statsmodels.stats.multitest import multipletests
 
+    check_kind(baskets, Baskets, "baskets")
     n, sizes = len(baskets.orders), baskets.sizes.to_numpy()
-    if not 0 < min_support <= 1:
-        raise ContractError(f"min_support is a share of the orders, above 0 and at most 1; got {min_support}")
+    if problems := broken_share("min_support", min_support, of="orders"):
+        raise ContractError(problems[0])
     columns = np.flatnonzero(baskets.counts.to_numpy() >= min_support * n - 1e-9)
     if len(columns) < 2:
         raise ContractError(f"fewer than two items are in {min_support:g} of the {n:,} orders; lower min_support")
@@ -270,12 +294,12 @@ def pairs_within(baskets: Baskets, min_support: float, *, strata: pd.Series | No
     code, kinds = pd.factorize(group)
     orders_of = csr_array((np.ones(n), (code, np.arange(n))), shape=(len(kinds), n))
     entries = (orders_of @ baskets.matrix.astype(float)).toarray()
+    squares = np.bincount(code, weights=sizes.astype(float) ** 2, minlength=len(kinds))[:, None]
     share = entries / np.maximum(entries.sum(axis=1, keepdims=True), 1)
-    ordered_pairs = np.bincount(code, weights=sizes * (sizes - 1.0), minlength=len(kinds))
-    alone = 1 - np.square(share).sum(axis=1)  # 0 where every order is the same single item: no pairs to share out
-    weight = np.divide(ordered_pairs, alone, out=np.zeros(len(kinds)), where=alone > 1e-12)
+    taken = _rank_one(share * np.maximum(entries.sum(axis=1, keepdims=True) - squares * share, 0))[:, columns]
     q = share[:, columns]
-    expected = (q * weight[:, None]).T @ q
+    expected = np.maximum((q * squares).T @ q - taken.T @ taken, 0)
+    expected[expected < 1e-9 * n] = 0  # nothing but rounding
     held = baskets.matrix[:, columns].astype("int32")
     both = (held.T @ held).toarray()
     first, later = np.triu_indices(len(columns), k=1)
@@ -300,6 +324,17 @@ def pairs_within(baskets: Baskets, min_support: float, *, strata: pd.Series | No
     return PairTable(table, len(kinds), "size" if strata is None else str(strata.name or "group"))
 
 
+def _rank_one(spread: np.ndarray, rounds: int = 200) -> np.ndarray:
+    """In each row the c with ``c * (c.sum() - c)`` equal to `spread`, by a damped fixed point, as near as it comes."""
+    c = spread / np.sqrt(np.maximum(spread.sum(axis=1, keepdims=True), 1e-300))
+    for _ in range(rounds):
+        before, rest = c, np.maximum(c.sum(axis=1, keepdims=True) - c, 1e-150)
+        c = np.sqrt(before * spread / rest)
+        if np.abs(c - before).max() <= 1e-9 * c.max():
+            break
+    return c
+
+
 def _size_class(sizes: np.ndarray) -> np.ndarray:
     """Sizes up to 8 stand alone; above, a class is an eighth wide."""
     return np.where(sizes <= 8, sizes, 8 + np.ceil(np.log(np.maximum(sizes, 8) / 8) / np.log(1.125)))
@@ -309,6 +344,8 @@ def _aligned(strata: pd.Series, orders: pd.Index) -> np.ndarray:
     problems = []
     if not isinstance(strata, pd.Series):
         raise ContractError(f"strata must be a series indexed by order; got {type(strata).__name__}")
+    if pd.api.types.infer_dtype(strata, skipna=True) == "mixed":
+        raise ContractError("strata must name groups by text, numbers or periods; make them text")
     if strata.index.has_duplicates:
         problems.append(f"{int(strata.index.duplicated().sum()):,} orders have two groups")
     elif len(lacking := orders.difference(strata.index)):
@@ -358,8 +395,9 @@ def shuffle_baskets(baskets: Baskets, *, seed: int, sweeps: int = 16) -> Baskets
     """
     from scipy.sparse import csr_array
 
-    if sweeps < 1:
-        raise ContractError(f"sweeps must be 1 or more; got {sweeps}")
+    check_kind(baskets, Baskets, "baskets")
+    if problems := broken_count("sweeps", sweeps):
+        raise ContractError(problems[0])
     rng, matrix, width = np.random.default_rng(seed), baskets.matrix, baskets.matrix.shape[1]
     row = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
     column = matrix.indices.astype("int64")
@@ -370,9 +408,9 @@ def shuffle_baskets(baskets: Baskets, *, seed: int, sweeps: int = 16) -> Baskets
         order = np.argsort(key)
         twin = np.diff(key[order]) == 0  # what both orders hold stays where it is
         place = order[~(np.append(twin, False) | np.append(False, twin))]
-        dealt = column[place[np.argsort(pair[place] + rng.random(len(place)))]]
-        moved = moved or bool((column[place] != dealt).any())
-        column[place] = dealt
+        drawn = place[np.argsort(pair[place] + rng.random(len(place)))]
+        moved = moved or bool((row[drawn] != row[place]).any())
+        column[place] = column[drawn]
     if not moved:
         raise ContractError(
             f"no item changed its order in {sweeps} sweeps: popularity and sizes allow hardly another table"

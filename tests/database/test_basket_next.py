@@ -47,7 +47,7 @@ def test_nobody_is_offered_what_they_have_and_lists_are_full(seed, n, method):
     matrix = np.random.default_rng(seed).random((40, 8)) < 0.4
     matrix[:, 0] |= ~matrix.any(axis=1)
     matrix[0] = True
-    found = next_products(of_matrix(matrix), n, method=method).table
+    found = next_products(of_matrix(matrix, "customer_id"), n, method=method).table
     assert not matrix[found["customer_id"], found["item"]].any()
     filled = found.groupby("customer_id")["weight"].sum().reindex(range(40), fill_value=0.0)
     np.testing.assert_allclose(filled, np.minimum(n, (~matrix).sum(axis=1)))
@@ -63,8 +63,8 @@ def test_rare_items_take_no_part():
 def test_more_customers_than_a_block():
     matrix = np.random.default_rng(2).random((4_100, 6)) < 0.5
     matrix[:, 0] = True
-    found = next_products(of_matrix(matrix), 2).table
-    alone = next_products(of_matrix(matrix), 2, method="popularity").table
+    found = next_products(of_matrix(matrix, "customer_id"), 2).table
+    alone = next_products(of_matrix(matrix, "customer_id"), 2, method="popularity").table
     assert found["customer_id"].is_monotonic_increasing
     assert set(found["customer_id"]) == set(alone["customer_id"]) == set(np.flatnonzero(~matrix.all(axis=1)))
 
@@ -87,7 +87,7 @@ def test_taste_beats_popularity_where_there_is_taste_and_not_where_there_is_none
     chance["none"] = np.tile(np.linspace(0.05, 0.5, 20), (1_500, 1))
     gain = {}
     for world, chances in chance.items():
-        past, future = (of_matrix(rng.random(chances.shape) < chances) for _ in range(2))
+        past, future = (of_matrix(rng.random(chances.shape) < chances, "customer_id") for _ in range(2))
         lists = {method: next_products(past, 3, method=method) for method in ("association", "popularity")}
         gain[world] = hit_rates(lists, future, seed=1, n=200).difference
     assert gain["taste"].low > 0.1
@@ -108,10 +108,31 @@ def test_lists_that_cannot_be_compared():
     assert [problem.split(" ")[0] for problem in caught.value.problems] == ["none", "none"]
 
 
+def test_lists_and_later_baskets_are_by_the_same_columns():
+    one, log = next_products(HISTORY, 1), pd.DataFrame({"order_id": ["ann", "ann", "cy"], "product_id": list("abc")})
+    with pytest.raises(ContractError, match="by different columns"):
+        hit_rates({"a": one, "b": one}, baskets(log), seed=1)
+    with pytest.raises(ContractError, match="these are orders"):
+        next_products(baskets(log), 1)
+
+
+def test_customers_who_lack_nothing_do_not_count():
+    """Thirty have all three items; without the two others a resample would often have no place at all."""
+    held = bought(**{f"full{i}": "abc" for i in range(30)}, ann="ab", bob="a")
+    lists = {method: next_products(held, 1, method=method) for method in ("association", "popularity")}
+    found = hit_rates(lists, held, seed=1, n=100)
+    assert found.customers == 2
+    assert np.isfinite(found.rates.to_numpy()).all()
+    full = bought(**{f"full{i}": "abc" for i in range(30)}, ann="ab")
+    alone = {method: next_products(full, 1, method=method) for method in ("association", "popularity")}
+    with pytest.raises(ContractError, match="fewer than two customers lack an item"):
+        hit_rates(alone, full, seed=1)
+
+
 def test_impossible_recommendations():
     with pytest.raises(ContractError, match="method must be one of association, popularity"):
         next_products(HISTORY, method="magic")  # type: ignore[arg-type]
-    with pytest.raises(ContractError, match="n must be 1 or more"):
+    with pytest.raises(ContractError, match="n must be a whole number of 1 or more"):
         next_products(HISTORY, 0)
     with pytest.raises(ContractError, match=r"4 items are held .* more than n=4"):
         next_products(HISTORY, 4)
@@ -149,11 +170,22 @@ def test_other_periods(period, periods):
             basket_trend(diary(), period=period)
 
 
+def test_returns_count_neither_as_money_nor_as_first_line():
+    """The line of January is a return, so that order 1 begins in its second line."""
+    days = pd.to_datetime(["2024-01-31", "2024-02-01", "2024-02-01", "2024-03-01"])
+    table = pd.DataFrame({"date": days, "order_id": [1, 1, 1, 2], "product_id": list("cabb")})
+    trend = basket_trend(table.assign(amount=[-50.0, 2, 3, 4]))
+    assert trend.periods["amount_per_order"].tolist() == [5, 4]
+    assert [str(period) for period in trend.periods.index] == ["2024-02", "2024-03"]
+
+
 def test_trend_needs_dates():
     with pytest.raises(ContractError, match="'date' is of another type or has gaps"):
         basket_trend(diary().assign(date="2024-01-01"))
     with pytest.raises(ContractError, match="'date' is of another type or has gaps"):
         basket_trend(diary().assign(date=lambda t: t["date"].where(t["order_id"] > 1)))
+    with pytest.raises(ContractError, match="without time zone"):
+        basket_trend(diary().assign(date=lambda t: t["date"].dt.tz_localize("UTC")))
     with pytest.raises(ContractError, match="period must be one of"):
         basket_trend(diary(), period="decade")  # type: ignore[arg-type]
     with pytest.raises(ContractError, match="'order_id'"):

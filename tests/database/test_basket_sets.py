@@ -23,9 +23,9 @@ def lines(orders) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["order_id", "product_id"])
 
 
-def of_matrix(matrix: np.ndarray) -> Baskets:
+def of_matrix(matrix: np.ndarray, basket: str = "order_id") -> Baskets:
     orders, items = (pd.RangeIndex(size) for size in matrix.shape)
-    return Baskets(csr_array(matrix), orders, items, "product_id", "order_id", {})
+    return Baskets(csr_array(matrix), orders, items, "product_id", basket, {})
 
 
 def test_a_basket_counts_an_item_once_and_sorts_its_margins():
@@ -188,6 +188,31 @@ def test_tables_in_which_nothing_can_go_together(table, problem):
     with pytest.raises(ContractError, match="nothing can go together") as caught:
         baskets(table)
     assert problem in caught.value.problems[0]
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"product_id": [1, "1", 2]}, "column 'product_id' mixes number and str"),
+        ({"order_id": [1, 1, "x"]}, "column 'order_id' mixes number and str"),
+        ({"product_id": [["a", "b"]] * 3}, "holds a list in a line"),
+        ({"amount": ["1,50", "2", "3"]}, "column 'amount' does not hold numbers"),
+        ({"quantity": [1, np.inf, 1]}, "column 'quantity' is infinite in 1 lines"),
+    ],
+)
+def test_columns_of_the_wrong_kind_are_refused(change, problem):
+    with pytest.raises(ContractError, match="cannot be laid out") as caught:
+        baskets(lines(["ab", "b"]).assign(**{name: pd.Series(values) for name, values in change.items()}))
+    assert problem in caught.value.problems[0]
+
+
+def test_every_option_is_a_number():
+    held = of_matrix(np.ones((3, 3), dtype=bool))
+    for options in ({"max_len": 2.5}, {"max_len": "3"}, {"limit": np.nan}):
+        with pytest.raises(ContractError, match="must be a whole number of 1 or more"):
+            frequent_itemsets(held, 0.5, **options)
+    with pytest.raises(ContractError, match="above 0 and at most 1"):
+        frequent_itemsets(held, "0.1")  # type: ignore[arg-type]
 
 
 def test_columns_are_asked_for():
