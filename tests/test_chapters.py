@@ -224,7 +224,7 @@ def test_chapters_run_on_a_readers_own_file(tmp_path: Path):
 
 def test_chapters_run_on_a_simulated_firm(tmp_path: Path):
     takes = [chapter.id for chapter in CHAPTERS if chapter.own_data]
-    done = run(takes, parameters={"dataset": "company", "seed": 5}, jobs=2, out=tmp_path / "runs")
+    done = run(takes, parameters={"dataset": "company", "seed": 5}, quick=True, jobs=2, out=tmp_path / "runs")
     assert {r.chapter: (r.status, r.message) for r in done.results} == dict.fromkeys(takes, ("ok", ""))
     assert done.checks["right"].all()
     log = load("company", seed=5).transactions
@@ -238,7 +238,8 @@ def test_chapters_refuse_too_small_a_file_in_words(tmp_path: Path, small: str):
     log = simulate(2_000, seed=5, years=2, scenario="textbook")["orders"][["customer_id", "date", "amount"]]
     own = log.iloc[::700].head(10) if small == "ten rows" else log.drop_duplicates("customer_id")
     own.to_csv(tmp_path / "small.csv", index=False)
-    done = run([c.id for c in CHAPTERS if c.own_data], data=str(tmp_path / "small.csv"), jobs=2, out=tmp_path / "runs")
+    takes = [chapter.id for chapter in CHAPTERS if chapter.own_data]
+    done = run(takes, data=str(tmp_path / "small.csv"), quick=True, jobs=2, out=tmp_path / "runs")
     endings = {result.chapter: result.message for result in done.results}
     assert endings["00"].startswith("ContractError: ")
     assert all(message == "" or message.startswith("ContractError: small") for message in endings.values()), endings
