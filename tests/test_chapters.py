@@ -143,6 +143,13 @@ def test_the_analysts_route_meets_required_chapters_first():
         assert set(required[one]) <= set(route[:place]), one
 
 
+def test_a_term_has_one_owner_and_one_translation():
+    english = [en for chapter in CHAPTERS for en, _ in chapter.introduces]
+    chinese = [zh for chapter in CHAPTERS for _, zh in chapter.introduces]
+    assert [term for term in set(english) if english.count(term) > 1] == []
+    assert [term for term in set(chinese) if chinese.count(term) > 1] == []
+
+
 @pytest.fixture(scope="module")
 def quick(tmp_path_factory: pytest.TempPathFactory) -> Run:
     return run(quick=True, jobs=2, out=tmp_path_factory.mktemp("quick"))
