@@ -24,102 +24,34 @@
 * Figures are in `crmlab.relationship.plots`, `crmlab.relationship.churn_plots` and `crmlab.relationship.service_plots`.
 """
 
-from crmlab.relationship.brand_loyalty import DoubleJeopardy, double_jeopardy
-from crmlab.relationship.chains import OrderTest, StageChain, absorption, order_test, stage_chain, time_in_stage
-from crmlab.relationship.churn import PersonPeriods, TimeSplit, history_before, person_periods, split_in_time
-from crmlab.relationship.churn_costs import (
-    COSTS,
-    SavingsCurve,
-    TargetingValue,
-    ask_at_minimum_risk,
-    savings_curve,
-    targeting_value,
-)
-from crmlab.relationship.churn_profit import (
-    ExpectedMaximumProfit,
-    MaximumProfit,
-    expected_maximum_profit,
-    maximum_profit,
-)
-from crmlab.relationship.influence import InstrumentedEffect, two_stage_least_squares
-from crmlab.relationship.lexis import RetentionTable, retention_table
-from crmlab.relationship.loyalty import (
-    ImportancePerformance,
-    LoyaltyMatrix,
-    importance_performance,
-    loyalty_indicators,
-    loyalty_matrix,
-)
-from crmlab.relationship.portfolio import (
-    RelationshipEconomics,
-    RelationshipTypes,
-    relationship_economics,
-    relationship_types,
-)
-from crmlab.relationship.portfolio_risk import ChoiceRisk, choice_risk
-from crmlab.relationship.portfolio_views import DeliveredValue, GapScores, delivered_value, gap_scores
-from crmlab.relationship.programme import GroupTimeEffects, group_time_effects
-from crmlab.relationship.programme_averages import (
-    Averages,
-    Encouragement,
-    TwoWay,
-    effects_by,
-    encouraged_effect,
-    overall_effect,
-    two_way_effect,
-)
-from crmlab.relationship.programme_panel import Panel, joining_panel
-from crmlab.relationship.programme_points import PointsLiability, point_lots, points_liability
-from crmlab.relationship.programme_trends import Sensitivity, TrendTest, pre_trend_test, sensitivity
-from crmlab.relationship.recommendation import NetPromoterScore, net_promoter_score, nps_difference, nps_sample_size
-from crmlab.relationship.recovery import Aftermath, GroupComparison, compare_groups, orders_after
-from crmlab.relationship.retention import LifeTable, SurvivalCurve, life_table, survival
-from crmlab.relationship.service import Waiting, erlang_a, erlang_c
+from crmlab.relationship.brand_loyalty import double_jeopardy
+from crmlab.relationship.chains import absorption, order_test, stage_chain, time_in_stage
+from crmlab.relationship.churn import history_before, person_periods, split_in_time
+from crmlab.relationship.churn_costs import COSTS, ask_at_minimum_risk, savings_curve, targeting_value
+from crmlab.relationship.churn_profit import expected_maximum_profit, maximum_profit
+from crmlab.relationship.influence import two_stage_least_squares
+from crmlab.relationship.lexis import retention_table
+from crmlab.relationship.loyalty import importance_performance, loyalty_indicators, loyalty_matrix
+from crmlab.relationship.portfolio import relationship_economics, relationship_types
+from crmlab.relationship.portfolio_risk import choice_risk
+from crmlab.relationship.portfolio_views import delivered_value, gap_scores
+from crmlab.relationship.programme import group_time_effects
+from crmlab.relationship.programme_averages import effects_by, encouraged_effect, overall_effect, two_way_effect
+from crmlab.relationship.programme_panel import joining_panel
+from crmlab.relationship.programme_points import point_lots, points_liability
+from crmlab.relationship.programme_trends import pre_trend_test, sensitivity
+from crmlab.relationship.recommendation import net_promoter_score, nps_difference, nps_sample_size
+from crmlab.relationship.recovery import compare_groups, orders_after
+from crmlab.relationship.retention import life_table, survival
+from crmlab.relationship.service import erlang_a, erlang_c
 from crmlab.relationship.service_staffing import desk_table, mean_patience, staff_for, staffing_curve
-from crmlab.relationship.silence import GoneErrors, Hiatus, choose_hiatus, gone_errors
-from crmlab.relationship.spells import Spells, read_spells
+from crmlab.relationship.silence import choose_hiatus, gone_errors
+from crmlab.relationship.spells import read_spells
 from crmlab.relationship.stages import purchase_stages
-from crmlab.relationship.word_of_mouth import Network, ReferralFlows, choose_seeds, network, reach, referral_flows
+from crmlab.relationship.word_of_mouth import choose_seeds, network, reach, referral_flows
 
 __all__ = [
     "COSTS",
-    "Aftermath",
-    "Averages",
-    "ChoiceRisk",
-    "DeliveredValue",
-    "DoubleJeopardy",
-    "Encouragement",
-    "ExpectedMaximumProfit",
-    "GapScores",
-    "GoneErrors",
-    "GroupComparison",
-    "GroupTimeEffects",
-    "Hiatus",
-    "ImportancePerformance",
-    "InstrumentedEffect",
-    "LifeTable",
-    "LoyaltyMatrix",
-    "MaximumProfit",
-    "NetPromoterScore",
-    "Network",
-    "OrderTest",
-    "Panel",
-    "PersonPeriods",
-    "PointsLiability",
-    "ReferralFlows",
-    "RelationshipEconomics",
-    "RelationshipTypes",
-    "RetentionTable",
-    "SavingsCurve",
-    "Sensitivity",
-    "Spells",
-    "StageChain",
-    "SurvivalCurve",
-    "TargetingValue",
-    "TimeSplit",
-    "TrendTest",
-    "TwoWay",
-    "Waiting",
     "absorption",
     "ask_at_minimum_risk",
     "choice_risk",

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crmlab.errors import ContractError
-from crmlab.relationship import Spells, life_table, read_spells, retention_table, survival
-from crmlab.relationship.spells import anniversary
+from crmlab.relationship import life_table, read_spells, retention_table, survival
+from crmlab.relationship.spells import Spells, anniversary
 
 PRINTED = 5e-4  # printed with three digits
 
