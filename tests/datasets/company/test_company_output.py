@@ -125,7 +125,11 @@ def test_a_full_disk_is_named_and_leaves_nothing(firm, tmp_path):
 
 def start(folder: Path, *more: str) -> subprocess.Popen:
     told = ["simulate", "--customers", "200000", "--seed", "7", "--out", str(folder), *more]
-    begun = subprocess.Popen([sys.executable, "-m", "crmlab", *told], stderr=subprocess.PIPE, text=True)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job ignores it, and so would a child
+    try:
+        begun = subprocess.Popen([sys.executable, "-m", "crmlab", *told], stderr=subprocess.PIPE, text=True)
+    finally:
+        signal.signal(signal.SIGINT, before)
     unfinished = folder.parent / f".{folder.name}.unfinished"
     deadline = time.monotonic() + 60
     while not (unfinished / "orders.parquet").exists():
