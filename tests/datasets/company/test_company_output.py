@@ -125,7 +125,8 @@ def test_a_full_disk_is_named_and_leaves_nothing(firm, tmp_path):
 
 def start(folder: Path, *more: str) -> subprocess.Popen:
     told = ["simulate", "--customers", "200000", "--seed", "7", "--out", str(folder), *more]
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job ignores it, and so would a child
+    # a background job ignores Ctrl-C, and a child would inherit that
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         begun = subprocess.Popen([sys.executable, "-m", "crmlab", *told], stderr=subprocess.PIPE, text=True)
     finally:
