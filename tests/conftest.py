@@ -2,8 +2,13 @@
 
 import os
 import shutil
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 def require(*names: str, install: str) -> str:
@@ -18,3 +23,23 @@ def require(*names: str, install: str) -> str:
     if os.environ.get("CRMLAB_REQUIRE") == "all":
         pytest.fail(message)
     pytest.skip(message)
+
+
+@pytest.fixture
+def figures() -> Iterator[None]:
+    """Figures are drawn without a screen, and closed afterwards."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    import matplotlib.pyplot as plt
+
+    yield
+    plt.close("all")
+
+
+@pytest.fixture
+def ax(figures: None) -> "Axes":
+    """The axes of a new figure."""
+    import matplotlib.pyplot as plt
+
+    return plt.subplots()[1]

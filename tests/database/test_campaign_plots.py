@@ -1,6 +1,5 @@
 """Figures of campaigns show the numbers of their result, label them, and draw where they are told."""
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,21 +10,7 @@ from crmlab.database.campaign_design import balance, plan_test
 from crmlab.database.policy import policy_value, qini_curve, uplift_curve
 from crmlab.errors import ContractError
 
-
-@pytest.fixture(autouse=True)
-def _close_figures():
-    mpl.use("Agg")
-    import matplotlib.pyplot as plt
-
-    yield
-    plt.close("all")
-
-
-@pytest.fixture
-def ax():
-    import matplotlib.pyplot as plt
-
-    return plt.subplots()[1]
+pytestmark = pytest.mark.usefixtures("figures")
 
 
 @pytest.fixture(scope="module")

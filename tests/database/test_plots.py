@@ -9,21 +9,7 @@ from crmlab.database import cohort_table, kmeans_segments, plots, rfm, segment_s
 from crmlab.datasets.company import simulate
 from crmlab.errors import ContractError
 
-
-@pytest.fixture(autouse=True)
-def _close_figures():
-    mpl.use("Agg")
-    import matplotlib.pyplot as plt
-
-    yield
-    plt.close("all")
-
-
-@pytest.fixture
-def ax():
-    import matplotlib.pyplot as plt
-
-    return plt.subplots()[1]
+pytestmark = pytest.mark.usefixtures("figures")
 
 
 @pytest.fixture(scope="module")

@@ -1,27 +1,12 @@
 """Figures of response models show the numbers of their result and label them."""
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
 
 from crmlab.database import calibration, gains, profit_curve, response_plots, roll_out
 
-
-@pytest.fixture(autouse=True)
-def _close_figures():
-    mpl.use("Agg")
-    import matplotlib.pyplot as plt
-
-    yield
-    plt.close("all")
-
-
-@pytest.fixture
-def ax():
-    import matplotlib.pyplot as plt
-
-    return plt.subplots()[1]
+pytestmark = pytest.mark.usefixtures("figures")
 
 
 @pytest.fixture(scope="module")

@@ -13,14 +13,10 @@ from crmlab.relationship import COSTS, expected_maximum_profit, gone_errors, sav
 from crmlab.relationship.churn_plots import plot_expected_profit, plot_gone_errors, plot_savings
 
 mpl.use("agg")
+pytestmark = pytest.mark.usefixtures("figures")
+
 RNG = np.random.default_rng(1)
 SCORE, LEFT = RNG.random(200), (RNG.random(200) < 0.3).astype(int)
-
-
-@pytest.fixture(autouse=True)
-def closed():
-    yield
-    plt.close("all")
 
 
 def heights(ax, line: int) -> np.ndarray:

@@ -16,10 +16,7 @@ from crmlab.relationship.recommendation import net_promoter_score
 mpl.use("Agg")
 
 
-@pytest.fixture(autouse=True)
-def _close():
-    yield
-    plt.close("all")
+pytestmark = pytest.mark.usefixtures("figures")
 
 
 def texts(ax) -> list[str]:

@@ -18,17 +18,13 @@ from crmlab.relationship.portfolio_risk import choice_risk
 from crmlab.relationship.portfolio_views import delivered_value, gap_scores
 
 mpl.use("agg")
+pytestmark = pytest.mark.usefixtures("figures")
+
 SEGMENTS = pd.DataFrame(
     {"customers": [10, 200, 9_000], "margin": [500.0, 60.0, 2.0], "loyalty": [0.9, 0.5, 0.4], "sales": [5.0, 2.0, 1.0]},
     index=["A", "B", "C"],
 )
 PLANS = pd.DataFrame({"yearly_cost": [0.0, 20.0], "hazard_ratio": [1.0, 0.5]}, index=["basic", "partnership"])
-
-
-@pytest.fixture(autouse=True)
-def closed():
-    yield
-    plt.close("all")
 
 
 def texts(ax) -> list[str]:

@@ -16,11 +16,7 @@ from crmlab.relationship.programme_plots import plot_event_study, plot_redemptio
 from crmlab.relationship.programme_points import points_liability
 from crmlab.relationship.programme_trends import sensitivity
 
-
-@pytest.fixture(autouse=True)
-def closed():
-    yield
-    plt.close("all")
+pytestmark = pytest.mark.usefixtures("figures")
 
 
 def legend(ax) -> list[str]:

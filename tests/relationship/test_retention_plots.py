@@ -1,6 +1,5 @@
 """Figures show the numbers of their result, label them with their unit, and draw where they are told."""
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,21 +8,7 @@ from crmlab.datasets.company import simulate
 from crmlab.errors import ContractError
 from crmlab.relationship import life_table, plots, read_spells, retention_table, stage_chain, survival
 
-
-@pytest.fixture(autouse=True)
-def _close_figures():
-    mpl.use("Agg")
-    import matplotlib.pyplot as plt
-
-    yield
-    plt.close("all")
-
-
-@pytest.fixture
-def ax():
-    import matplotlib.pyplot as plt
-
-    return plt.subplots()[1]
+pytestmark = pytest.mark.usefixtures("figures")
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,5 @@
 """Figures of service show the numbers of their result, label them, and draw where they are told."""
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,21 +10,7 @@ from crmlab.relationship.influence import two_stage_least_squares
 from crmlab.relationship.recovery import compare_groups
 from crmlab.relationship.service_staffing import desk_table, staffing_curve
 
-
-@pytest.fixture(autouse=True)
-def _close_figures():
-    mpl.use("Agg")
-    import matplotlib.pyplot as plt
-
-    yield
-    plt.close("all")
-
-
-@pytest.fixture
-def ax():
-    import matplotlib.pyplot as plt
-
-    return plt.subplots()[1]
+pytestmark = pytest.mark.usefixtures("figures")
 
 
 def legend(ax) -> list[str]:
