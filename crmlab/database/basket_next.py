@@ -194,6 +194,15 @@ def hit_rates(lists: Mapping[str, NextProducts], later: Baskets, *, seed: int, n
     Notes
     -----
     The interval is for other customers and these lists: what was learnt from the history is not learnt anew.
+
+    Examples
+    --------
+    >>> log = pd.DataFrame({"customer_id": [1, 1, 2, 2, 3, 4, 4], "product_id": list("ababacd")})
+    >>> held = baskets(log, basket="customer_id")
+    >>> ways = {way: next_products(held, 1, method=way) for way in ("association", "popularity")}
+    >>> bought = pd.DataFrame({"customer_id": [3, 3, 4], "product_id": ["b", "c", "a"]})
+    >>> hit_rates(ways, baskets(bought, basket="customer_id"), seed=1, n=100).rates["hits"].to_dict()
+    {'association': 1.5, 'popularity': 2.0}
     """
     check_kind(lists, Mapping, "{name: next_products(...)}")
     check_kind(later, Baskets, "baskets")

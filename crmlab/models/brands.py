@@ -330,6 +330,12 @@ def brand_S(brands: pd.DataFrame, M: float, K: float) -> pd.Series:
         Indexed by brand: ``share`` and ``penetration``.
     M, K : float
         As in `NBDDirichlet`.
+
+    Examples
+    --------
+    >>> brands = pd.DataFrame({"share": [0.6, 0.4], "penetration": [0.5, 0.4]}, index=["ours", "theirs"])
+    >>> brand_S(brands, M=2.0, K=1.0).round(2).to_dict()
+    {'ours': 1.61, 'theirs': 2.94}
     """
     chances = _category_chances(M, K)
     n = np.arange(len(chances))

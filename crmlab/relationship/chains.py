@@ -269,6 +269,13 @@ def absorption(probabilities: pd.DataFrame) -> pd.DataFrame:
     References
     ----------
     Kemeny, J. G. & Snell, J. L. (1960). *Finite Markov Chains*, ch. 3. Van Nostrand.
+
+    Examples
+    --------
+    >>> stages = ["trial", "paying", "left"]
+    >>> moves = pd.DataFrame([[0.2, 0.6, 0.2], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]], stages, stages)
+    >>> absorption(moves).round(2).loc["trial"].to_dict()
+    {'paying': 0.75, 'left': 0.25}
     """
     matrix = _matrix(probabilities)
     passing = _passing(matrix)
@@ -352,6 +359,12 @@ def order_test(panel: pd.DataFrame) -> OrderTest:
     Anderson, T. W. & Goodman, L. A. (1957). Statistical inference about Markov chains. *Annals of Mathematical
     Statistics* 28, 89-110.
     Bishop, Y. M. M., Fienberg, S. E. & Holland, P. W. (1975). *Discrete Multivariate Analysis*, ch. 7. MIT Press.
+
+    Examples
+    --------
+    >>> rows = {"customer_id": np.repeat(["ann", "bob", "cy", "di"], 4), "period": [1, 2, 3, 4] * 4}
+    >>> order_test(pd.DataFrame(rows | {"stage": list("ababbabaaabbbbaa")})).df
+    2
     """
     from scipy.special import chdtrc
 

@@ -105,6 +105,16 @@ def retention_table(spells: Spells, *, period: Period) -> RetentionTable:
     ----------
     Keiding, N. (1990). Statistical inference in the Lexis diagram. *Philosophical Transactions of the Royal Society
     A* 332, 487-509.
+
+    Examples
+    --------
+    >>> from crmlab.relationship import read_spells
+    >>> begun, ended = ["2024-01-01", "2024-01-01", "2024-02-01"], ["2024-03-01", None, "2024-03-01"]
+    >>> days = {"started_on": pd.to_datetime(begun), "ended_on": pd.to_datetime(ended)}
+    >>> contracts = pd.DataFrame({"customer_id": ["ann", "bob", "cy"]} | days)
+    >>> spells = read_spells(contracts, time_unit="month", ends="renewal", window_end="2024-04-01")
+    >>> retention_table(spells, period="month").by("tenure")["at_risk"].tolist()
+    [3, 2, 1]
     """
     check_spells(spells, "a retention table")
     one_of("period", period, Period)

@@ -75,6 +75,17 @@ def importance_performance(
     ----------
     Ringle, C. M. & Sarstedt, M. (2016). Gain more insight from your PLS-SEM results: the importance-performance map
     analysis. *Industrial Management & Data Systems* 116(9), 1865-1886.
+
+    Examples
+    --------
+    >>> from crmlab.models import PathModel
+    >>> rng = np.random.default_rng(1)
+    >>> quality = rng.integers(3, 9, 400)
+    >>> asked = {"q1": quality, "q2": quality + rng.integers(0, 2, 400), "s1": quality - rng.integers(0, 3, 400)}
+    >>> blocks = {"quality": ["q1", "q2"], "satisfaction": ["s1"]}
+    >>> fit = PathModel(pd.DataFrame(asked), blocks, [("quality", "satisfaction")]).fit()
+    >>> importance_performance(fit, "satisfaction", lowest=0, highest=10).table["performance"].round(0).tolist()
+    [58.0]
     """
     answers, effects = fit.model.answers, fit.total_effects
     problems = []

@@ -269,6 +269,16 @@ def life_table(spells: Spells, *, level: float = 0.95) -> LifeTable:
     ----------
     Cutler, S. J. & Ederer, F. (1958). Maximum utilization of the life table method in analyzing survival. *Journal of
     Chronic Diseases* 8, 699-712.
+
+    Examples
+    --------
+    >>> from crmlab.relationship import read_spells
+    >>> begun, ended = ["2024-01-01", "2024-01-01", "2024-02-01"], ["2024-03-01", None, "2024-03-01"]
+    >>> days = {"started_on": pd.to_datetime(begun), "ended_on": pd.to_datetime(ended)}
+    >>> contracts = pd.DataFrame({"customer_id": ["ann", "bob", "cy"]} | days)
+    >>> spells = read_spells(contracts, time_unit="month", ends="renewal", window_end="2024-04-01")
+    >>> life_table(spells).table[["tenure", "survival"]].round(2).values.tolist()
+    [[1.0, 0.67], [2.0, 0.33], [3.0, 0.33]]
     """
     check_spells(spells, "a life table")
     check_level(level)
