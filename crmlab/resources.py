@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import warnings
 from pathlib import Path
 from typing import Literal
 
@@ -43,7 +44,9 @@ def cache_dir() -> Path:
     chosen = os.environ.get("CRMLAB_CACHE")
     if chosen:
         return Path(chosen)
-    import pooch
+    with warnings.catch_warnings():  # it loads a progress bar that misses Jupyter's widgets
+        warnings.filterwarnings("ignore", message="IProgress not found")
+        import pooch
 
     return Path(pooch.os_cache("crmlab"))
 

@@ -228,7 +228,16 @@ def open_bandit(paths: tuple[Path, ...], seed: int | None) -> Readers:
         "random": lambda: log(paths[0]),
         "thompson": lambda: log(paths[1]),
         "items": lambda: pd.read_csv(paths[2], index_col=0),
+        "prior": lambda: _prior(paths[3]),
     }
+
+
+def _prior(path: Path) -> pd.DataFrame:
+    """Beginning of the Thompson policy for all items; the file has those for men's and women's items beside it."""
+    import yaml
+
+    counts = yaml.safe_load(path.read_text(encoding="utf-8"))["all"]
+    return pd.DataFrame(counts, dtype="float64")[["alpha", "beta"]].rename_axis("item_id").reset_index()
 
 
 def hillstrom(paths: tuple[Path, ...], seed: int | None) -> Readers:
