@@ -144,7 +144,7 @@ class ValueNeedGrid:
         """One field as a grid: tiers down, needs across."""
         if field not in self.table.columns:
             raise ContractError(f"the grid has no field {field!r}; it has {', '.join(self.table.columns[2:])}")
-        return self.table.pivot_table(field, "tier", "need", aggfunc="first", observed=False)
+        return self.table.pivot(index="tier", columns="need", values=field)
 
     def __repr__(self) -> str:
         small = int(self.table["too_small"].sum())

@@ -141,6 +141,14 @@ def test_an_empty_cell_is_shown(people):
     assert "6 cells" in repr(found)
 
 
+def test_a_tier_without_customers_is_shown(people):
+    tier = pd.Categorical(people["tier"], categories=["top", "high", "low"], ordered=True)
+    found = grid_of(people.assign(tier=tier), actions=ACTIONS | {"top": "none"})
+    for field in ("customers", "mean", "action", "too_small"):
+        assert found.pivot(field).index.tolist() == ["top", "high", "low"]
+    assert found.pivot("mean").loc["top"].isna().all()
+
+
 def test_the_order_of_tiers_is_kept(people):
     tier = pd.Categorical(people["tier"], categories=["low", "high"], ordered=True)
     assert grid_of(people.assign(tier=tier)).pivot("mean").index.tolist() == ["low", "high"]
