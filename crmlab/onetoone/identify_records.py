@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from crmlab.contracts import require_columns
+from crmlab.contracts import broken_rules, require_columns
 from crmlab.errors import ContractError
 
 #: The columns that are compared; a table has any of them, two at least.
@@ -63,12 +63,6 @@ def _key_problems(ids: pd.Series) -> list[str]:
     if not (pd.api.types.is_integer_dtype(ids) or pd.api.types.is_string_dtype(ids.dropna())):
         return [f"record_id is of type {ids.dtype}; make it text or whole numbers"]
     rules = {"record_id: missing": ids.isna(), "record_id: the same twice": ids.duplicated(keep="first") & ids.notna()}
-    return _broken(rules)
-
-
-def _broken(rules: dict[str, pd.Series]) -> list[str]:
-    from crmlab.contracts import broken_rules
-
     return broken_rules(rules)
 
 
@@ -88,7 +82,7 @@ def _standard(name: str, values: pd.Series) -> tuple[pd.Series, list[str]]:
         return read, []
     year = pd.to_numeric(read.str[:4], errors="coerce")
     wrong = read.notna() & ~((read.str.len() == 8) & year.between(_FIRST_YEAR, _LAST_YEAR))
-    return read, _broken({"birth_date: text that is not year, month, day (write 1990-05-31)": wrong})
+    return read, broken_rules({"birth_date: text that is not year, month, day (write 1990-05-31)": wrong})
 
 
 def _plain(text: str) -> str:
