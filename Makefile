@@ -39,7 +39,7 @@ $(INSTALLED): requirements.lock pyproject.toml
 	@$(BIN)/python -c 'open("$(INSTALLED)", "w").close()'
 
 notebooks-clean: $(INSTALLED)  ## Strip outputs that nbval does not check, before a commit
-	$(BIN)/nbstripout --keep-count --extra-keys 'metadata.language_info metadata.widgets' notebooks/*.ipynb
+	$(BIN)/nbstripout --keep-count --keep-id --extra-keys 'metadata.language_info metadata.widgets' notebooks/*.ipynb
 
 lock:  ## Solve the dependencies anew (needs uv)
 	uv pip compile --universal --generate-hashes --no-emit-index-url --no-header --no-annotate \
