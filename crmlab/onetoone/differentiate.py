@@ -99,8 +99,9 @@ def customer_profit(gross: pd.Series, drivers: pd.DataFrame, rates: Mapping[str,
     {'ann': 78.0, 'bob': -4.0}
     """
     check_aligned("the profit of customers", drivers, gross=gross)
-    names = [str(name) for name in drivers.columns]
-    problems = [f"{name!r} is a driver without a rate" for name in names if name not in rates]
+    names = list(drivers.columns)
+    problems = [f"{name!r}: names of drivers are text" for name in names if not isinstance(name, str)]
+    problems += [f"{name!r} is a driver without a rate" for name in names if name not in rates]
     problems += [f"{name!r} is a rate without a driver{suggest(name, names)}" for name in rates if name not in names]
     problems += [f"{name!r} is the name of a result, rename the driver" for name in names if name in _RESULTS]
     problems += [

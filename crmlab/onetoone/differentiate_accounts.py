@@ -159,4 +159,4 @@ def _solve(
     if relaxed.status or whole.status:
         raise ContractError(f"the assignment was not solved: {relaxed.message} {whole.message}")
     price = np.maximum(-relaxed.ineqlin.marginals[len(hours) :], 0.0)
-    return whole.x > 0.5, float(-relaxed.fun), price
+    return whole.x > 0.5, float(0.0 - relaxed.fun), price

@@ -42,7 +42,7 @@ def read_coding(indicators: pd.DataFrame) -> Coding:
         known = column.dropna()
         if known.nunique() < 2:
             problems.append(f"{name}: the same for all customers; leave it out")
-        elif pd.api.types.is_bool_dtype(known) or (pd.api.types.is_numeric_dtype(known) and known.isin([0, 1]).all()):
+        elif _is_yes_or_no(known):
             kinds[name] = "yes or no"
         elif pd.api.types.is_complex_dtype(known) or pd.api.types.is_datetime64_any_dtype(known):
             problems.append(f"{name}: {column.dtype} is neither yes or no, a category nor a number")
@@ -63,6 +63,14 @@ def read_coding(indicators: pd.DataFrame) -> Coding:
     mean = {name: float(indicators[name].mean()) for name in numbers}
     scale = {name: float(indicators[name].std(ddof=0)) for name in numbers}
     return Coding(ordered, levels, mean, scale, holes)
+
+
+def _is_yes_or_no(known: pd.Series) -> bool:
+    if pd.api.types.is_object_dtype(known):  # booleans beside gaps
+        return bool(known.map(lambda one: isinstance(one, bool | np.bool_)).all())
+    return bool(
+        (pd.api.types.is_bool_dtype(known) or pd.api.types.is_numeric_dtype(known)) and known.isin([0, 1]).all()
+    )
 
 
 def encode(indicators: pd.DataFrame, coding: Coding) -> "Floats":

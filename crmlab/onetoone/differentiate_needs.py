@@ -99,7 +99,7 @@ class NeedsSegments:
     def __repr__(self) -> str:
         shares = self.profile.loc[("class", "share"), list(self.membership.columns)]
         sizes = ", ".join(f"{k}: {share:.0%}" for k, share in shares.items())
-        lines = [f"{self.classes} latent classes of {len(self.labels):,} customers ({sizes})"]
+        lines = [f"{self.classes} latent class{'es' * (self.classes > 1)} of {len(self.labels):,} customers ({sizes})"]
         lines += [f"  {k}: {name}" for k, name in self.names().items()]
         if len(self.resamples):
             low, mid, high = self.resamples["adjusted_rand"].quantile([0.1, 0.5, 0.9])

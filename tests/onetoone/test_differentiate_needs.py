@@ -134,6 +134,8 @@ def test_types_of_columns_do_not_matter():
     np.testing.assert_allclose(
         needs_segments(kinds, classes=2, seed=1, starts=3, resamples=0).membership, plain.membership
     )
+    objects = needs_segments(y.astype({"a": object}), classes=2, seed=1, starts=3, resamples=0)
+    np.testing.assert_allclose(objects.membership, plain.membership)
     text = y.assign(a=np.where(y["a"], "yes", "no"))
     as_text = needs_segments(text, classes=2, seed=1, starts=4, resamples=0)
     assert (as_text.labels == plain.labels).mean() > 0.98
@@ -148,6 +150,7 @@ def test_gaps_are_left_out_and_not_guessed():
     z, y = answers(rng, n=1500)
     holes = y.astype("boolean").mask(pd.DataFrame(rng.random(y.shape) < 0.2, columns=y.columns))
     holes["a"] = holes["a"].astype(object).map({True: "yes", False: "no"})
+    holes["f"] = holes["f"].astype(object).where(holes["f"].notna(), None)
     holes = holes[holes.notna().any(axis=1)]
     found = needs_segments(holes, classes=2, seed=1, starts=4, resamples=0)
     assert adjusted_rand_score(z[holes.index], found.labels) > 0.7

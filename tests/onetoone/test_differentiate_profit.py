@@ -63,6 +63,7 @@ def test_nothing_is_lost_and_a_rate_is_a_slope(rows, rate):
         ({"rates": RATES | {"letters": -1.0}}, "rate of 'letters' must be a finite number of 0 or more, got -1.0"),
         ({"rates": RATES | {"letters": "1"}}, "rate of 'letters'"),
         ({"drivers": DRIVERS.iloc[:, :0], "rates": {}}, "at least one column"),
+        ({"drivers": DRIVERS.set_axis([1, 2, 3], axis=1), "rates": {1: 1, 2: 1, 3: 1}}, "1: names of drivers are text"),
         (
             {
                 "drivers": DRIVERS.rename(columns={"letters": "profit"}),
