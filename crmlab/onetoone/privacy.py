@@ -34,7 +34,7 @@ class Anonymity:
     diversity : pandas.DataFrame
         One row per sensitive column: ``l`` (fewest distinct values in a class), ``entropy_l`` (exponential of the
         smallest entropy), ``t`` (largest total-variation distance of a class from the whole table), ``disclosed``
-        (customers whose class has one value only: their secret is out although nobody is singled out).
+        (customers whose class has one value only: who finds the class learns it, alone in the class or not).
     """
 
     customers: int

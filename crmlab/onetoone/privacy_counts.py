@@ -55,10 +55,16 @@ class Budget:
         self._entries: list[tuple[str, str, str, float]] = []
         if ledger is not None:
             require_columns(ledger, ["what", "column", "part", "epsilon"], "a ledger")
+            if (ledger["part"].isna() & ledger["column"].notna() & (ledger["column"] != "")).any():
+                raise ContractError(
+                    "the ledger has lost the name of a part: read its file with pandas.read_csv(..., "
+                    "keep_default_na=False)"
+                )
             for what, column, part, spent in (
                 ledger[["what", "column", "part", "epsilon"]].fillna("").itertuples(index=False)
             ):
-                self._entries.append((str(what), str(column), str(part), _positive("an entry of the ledger", spent)))
+                entry = str(what), str(column), _part_name(part), _positive("an entry of the ledger", spent)
+                self._entries.append(entry)
             if self.spent > self.epsilon + 1e-9:
                 raise ContractError(f"the ledger has spent {self.spent:g}, more than the budget of {self.epsilon:g}")
 
@@ -94,7 +100,7 @@ class Budget:
         ContractError
             If it would cost more than is left; nothing is booked then.
         """
-        column, part = ("", "") if within is None else (str(within[0]), str(within[1]))
+        column, part = ("", "") if within is None else (str(within[0]), _part_name(within[1]))
         entry = (str(what), column, part, _positive("a spending", epsilon))
         after = _composed([*self._entries, entry])
         if after > self.epsilon + 1e-9:
@@ -224,12 +230,16 @@ def private_counts(
     (6, 0.5)
     """
     _check_wishes(cells, budget, customer, most_cells, rehearsal)
+    if within is not None and not (isinstance(within, tuple) and len(within) == 2):
+        raise ContractError(f"within must be a column and a value, e.g. ('region', 'north'), got {within!r}")
     epsilon, level = _positive("epsilon", epsilon), check_level(level)
     names = list(cells)
     others = [name for name in (customer, within[0] if within else None) if name is not None]
     require_columns(table, [*dict.fromkeys([*names, *others])], "private_counts")
+    part = None
     if within is not None:
         table = _part(table, within, customer)
+        part = within[0], table[within[0]].iloc[0] if len(table) else within[1]  # as the table writes it
     position = _positions(table, cells)
     rng = np.random.default_rng(rehearsal)
     if customer is not None:
@@ -238,7 +248,6 @@ def private_counts(
         position = _bounded(class_numbers(table, [customer]), position, most_cells, rng)
     shape = tuple(len(values) for values in cells.values())
     exact = np.bincount(position, minlength=math.prod(shape))
-    part = None if within is None else (within[0], str(within[1]))
     budget.spend(epsilon, "customers by " + " × ".join(names), within=part)
     scale = most_cells / epsilon
     noisy = _rehearsed(exact, scale, rng) if rehearsal is not None else _secured(exact, epsilon, most_cells)
@@ -261,10 +270,19 @@ def _composed(entries: Sequence[tuple[str, str, str, float]]) -> float:
     return math.fsum(dearest.values())
 
 
+def _part_name(part: Any) -> str:
+    """One name for 1, 1.0 and "1", however a file has kept it: a part booked under two names would be spent twice."""
+    try:
+        number = float(part)
+    except (TypeError, ValueError):
+        return str(part)
+    return f"{number:.15g}" if math.isfinite(number) else str(part)
+
+
 def _positive(what: str, epsilon: Any) -> float:
     number = isinstance(epsilon, int | float | np.number) and not isinstance(epsilon, bool)
-    if not number or not math.isfinite(epsilon) or epsilon <= 0:
-        raise ContractError(f"{what} must be a finite number above 0, got {epsilon!r}")
+    if not number or not math.isfinite(epsilon) or epsilon < 1e-9:
+        raise ContractError(f"{what} must be a finite number above 0 (1e-9 or more), got {epsilon!r}")
     return float(epsilon)
 
 
@@ -274,9 +292,16 @@ def _check_wishes(cells: Any, budget: Any, customer: str | None, most_cells: Any
         problems.append("cells must map each column to the values that are published, e.g. {'region': ['north', ...]}")
     else:
         for name, values in cells.items():
-            listed = [] if isinstance(values, str) else list(values)
-            if not listed or pd.isna(pd.Series(listed, dtype=object)).any() or len(set(listed)) < len(listed):
+            listed = pd.Index([] if isinstance(values, str) or not hasattr(values, "__iter__") else list(values))
+            if (
+                not len(listed)
+                or listed.hasnans
+                or not listed.map(pd.api.types.is_hashable).all()
+                or listed.has_duplicates
+            ):
                 problems.append(f"cells[{name!r}] must be a list of different values without a missing one")
+            if name in ("count", "low", "high"):
+                problems.append(f"a column of the cells is named {name!r}, as a column of the result: rename it")
         if not problems and math.prod(len(values) for values in cells.values()) > _MOST_CELLS:
             problems.append(f"there are more than {_MOST_CELLS:,} cells")
     if not isinstance(budget, Budget):

@@ -145,6 +145,8 @@ def generalise(
     >>> found.table["age"].tolist()
     ['20-29', '20-29', '20-29', '20-29', '30-39', '30-39']
     """
+    if not isinstance(ladders, Mapping) or not all(isinstance(steps, list | tuple) for steps in ladders.values()):
+        raise ContractError("ladders must map each column to a list of steps, e.g. {'age': [5, 10], 'region': []}")
     quasi, secret = checked_columns("generalise", table, list(ladders), sensitive, customer)
     _check_wishes(table, k, l, secret, suppress)
     steps = {name: [None, *ladders[name], TOP] for name in quasi}
@@ -225,10 +227,20 @@ def _bands(values: pd.Series, width: Any) -> pd.Series:
     raw = values.to_numpy("float64", na_value=np.nan)
     if np.isinf(raw).any():
         raise ContractError(f"column {values.name!r} is infinite in {int(np.isinf(raw).sum()):,} rows")
-    low = np.floor(raw / width) * width
-    whole = width % 1 == 0 and bool((raw[~np.isnan(raw)] % 1 == 0).all())
-    words = {one: f"{one:g}-{one + width - 1:g}" if whole else f"{one:g} to <{one + width:g}" for one in np.unique(low)}
-    return pd.Series([words[one] if one == one else None for one in low], index=values.index, name=values.name)
+    known = raw[~np.isnan(raw)]
+    if (np.abs(known) > 2**53).any():
+        raise ContractError(f"column {values.name!r} holds numbers beyond 2**53, as ids do: they have no bands")
+    place = np.floor(raw / width + 1e-9)  # 0.3 / 0.1 is a little below 3
+    whole = width % 1 == 0 and bool((known % 1 == 0).all())
+    words = {one: _band(one * width, width, whole) for one in np.unique(place[~np.isnan(place)])}
+    return pd.Series([words.get(one) for one in place], index=values.index, name=values.name)
+
+
+def _band(low: float, width: float, whole: bool) -> str:
+    if not whole:
+        return f"{low:.12g} to <{low + width:.12g}"
+    last = int(low + width) - 1
+    return f"{int(low)}-{last}" if low >= 0 else f"{int(low)} to {last}"
 
 
 def _periods(values: pd.Series, step: str) -> pd.Series:
@@ -245,7 +257,7 @@ def _word(step: Any) -> str:
         return f"{len(set(step.values()))} groups"
     if callable(step):
         return getattr(step, "__name__", "a function")
-    return step if isinstance(step, str) else f"bands of {step:g}"
+    return step if isinstance(step, str) else f"bands of {step:.12g}"
 
 
 def _check_wishes(table: pd.DataFrame, k: int, l: int, secret: list[str], suppress: float) -> None:  # noqa: E741
@@ -254,7 +266,7 @@ def _check_wishes(table: pd.DataFrame, k: int, l: int, secret: list[str], suppre
         for name, value in (("k", k), ("l", l))
         if isinstance(value, bool) or not hasattr(value, "__index__") or value < 1
     ]
-    if not 0 <= suppress < 1:
+    if not isinstance(suppress, int | float | np.number) or not 0 <= suppress < 1:
         problems.append(f"suppress must be a share from 0 to below 1, got {suppress!r}")
     if not problems and l > 1 and not secret:
         problems.append(f"l = {l} needs the name of a sensitive column")

@@ -116,7 +116,7 @@ def unicity(
     who = class_numbers(log, ["customer_id"])
     parts = {"period": log["date"].dt.tz_localize(None).dt.to_period(_LETTERS[period])}
     if amount_step is not None:
-        parts["band"] = np.floor(log["amount"] / amount_step)
+        parts["band"] = np.floor(log["amount"] / amount_step + 1e-9)  # 0.3 / 0.1 is a little below 3
     point = class_numbers(pd.DataFrame(parts), list(parts))
     pairs = np.unique(np.column_stack([who, point]), axis=0)
     own = np.split(pairs[:, 1], np.flatnonzero(np.diff(pairs[:, 0])) + 1)
@@ -160,15 +160,16 @@ def _checked(log: Any, points: Sequence[int], period: Period, amount_step: float
     if not pd.api.types.is_datetime64_any_dtype(log["date"]):
         problems.append(f"column 'date' holds no dates ({log['date'].dtype}): convert it with pandas.to_datetime")
     if amount_step is not None:
-        if isinstance(amount_step, bool) or not np.isfinite(amount_step) or amount_step <= 0:
-            problems.append(f"amount_step must be above 0, got {amount_step!r}")
+        number = isinstance(amount_step, int | float | np.number) and not isinstance(amount_step, bool)
+        if not number or not np.isfinite(amount_step) or amount_step <= 0:
+            problems.append(f"amount_step must be a finite number above 0, got {amount_step!r}")
         if not pd.api.types.is_numeric_dtype(log["amount"]):
             problems.append(f"column 'amount' holds no numbers ({log['amount'].dtype})")
-    whole = [*points, most]
-    if not len(points) or any(isinstance(one, bool) or not hasattr(one, "__index__") or one < 1 for one in whole):
-        problems.append(
-            f"points and most_customers must be whole numbers of 1 or more, got {list(points)} and {most!r}"
-        )
+        elif np.isinf(log["amount"].to_numpy("float64", na_value=np.nan)).any():
+            problems.append("column 'amount' is infinite in some rows")
+    whole = [*points, most] if isinstance(points, Sequence) else [None]
+    if len(whole) < 2 or any(isinstance(one, bool) or not hasattr(one, "__index__") or one < 1 for one in whole):
+        problems.append(f"points and most_customers must be whole numbers of 1 or more, got {points!r} and {most!r}")
     if problems:
         raise ContractError("unicity cannot be computed", problems)
     return sorted({int(one) for one in points})

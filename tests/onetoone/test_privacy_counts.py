@@ -276,6 +276,11 @@ def test_a_part_counts_its_own_customers_only():
         ({"cells": {"age": []}}, "different values"),
         ({"cells": {"age": [20, 20, 30, 40]}}, "different values"),
         ({"cells": {"region": "north"}}, "different values"),
+        ({"cells": {"region": 5}}, "different values"),
+        ({"cells": {"region": [["north"], ["south"]]}}, "different values"),
+        ({"cells": {"count": [1]}}, "as a column of the result"),
+        ({"within": "region"}, "within must be a column and a value"),
+        ({"epsilon": 1e-300}, "1e-9 or more"),
         ({"cells": {"age": [20, 30, None]}}, "different values"),
         ({"cells": {"age": list(range(400)), "customer_id": list(range(300))}}, "more than 100,000 cells"),
         ({"cells": {"income": ["low"]}}, "'income'"),
@@ -341,3 +346,37 @@ def test_values_of_every_type_are_found():
     assert nobody.table["count"].tolist() == [0]
     with pytest.raises(ContractError, match="not listed"):
         private_counts(table, {"member": ["True", "False"]}, epsilon=1.0, budget=Budget(1))
+
+
+def test_a_part_under_another_name_is_still_the_same_part(tmp_path):
+    """1, 1.0, True and "01" pick the same customers, or may do: their spendings add."""
+    table, cells = people().assign(one=1), {"region": CELLS["region"]}
+    names: list[Any] = [1, 1.0, True, np.int64(1)]
+    for name in names:
+        budget = Budget(1.5)
+        private_counts(table, cells, epsilon=1.0, budget=budget, within=("one", 1))
+        with pytest.raises(ContractError, match="does not allow"):
+            private_counts(table, cells, epsilon=1.0, budget=budget, within=("one", name))
+    dated = table.assign(since=pd.Timestamp("2024-01-01"))
+    budget = Budget(1.5)
+    private_counts(dated, cells, epsilon=1.0, budget=budget, within=("since", "2024-01-01"))
+    with pytest.raises(ContractError, match="does not allow"):
+        private_counts(dated, cells, epsilon=1.0, budget=budget, within=("since", pd.Timestamp("2024-01-01")))
+    budget = Budget(2.0)
+    budget.spend(0.5, "all")
+    budget.spend(1.0, "a part", within=("postcode", "01"))
+    budget.ledger.to_csv(tmp_path / "ledger.csv", index=False)  # read again, "01" is the number 1.0
+    later = Budget(2.0, ledger=pd.read_csv(tmp_path / "ledger.csv"))
+    with pytest.raises(ContractError, match="does not allow"):
+        later.spend(1.0, "again", within=("postcode", "01"))
+
+
+def test_a_ledger_that_lost_the_name_of_a_part_is_refused(tmp_path):
+    budget = Budget(1.0)
+    budget.spend(1.0, "a part", within=("region", "NA"))
+    budget.ledger.to_csv(tmp_path / "ledger.csv", index=False)
+    with pytest.raises(ContractError, match="keep_default_na=False"):
+        Budget(1.0, ledger=pd.read_csv(tmp_path / "ledger.csv"))
+    later = Budget(1.0, ledger=pd.read_csv(tmp_path / "ledger.csv", keep_default_na=False))
+    with pytest.raises(ContractError, match="does not allow"):
+        later.spend(1.0, "again", within=("region", "NA"))

@@ -1,5 +1,6 @@
 """The search for a coarser table: brute force, laws of the lattice, and every refusal."""
 
+from dataclasses import replace
 from itertools import product
 from typing import Any
 
@@ -109,6 +110,20 @@ def test_steps_read_as_a_person_would():
     assert coded["code"].tolist() == ["12", "12", "13", "13", "13"]
 
 
+@pytest.mark.parametrize(
+    ("values", "width", "bands"),
+    [
+        ([0.1, 0.2, 0.3, 0.65], 0.1, ["0.1 to <0.2", "0.2 to <0.3", "0.3 to <0.4", "0.6 to <0.7"]),
+        ([1_234_567, 1_234_571], 10, ["1234560-1234569", "1234570-1234579"]),
+        ([-1, -10, 5], 10, ["-10 to -1", "-10 to -1", "0-9"]),
+    ],
+)
+def test_bands_hold_what_their_names_say(values, width, bands):
+    found = generalise(pd.DataFrame({"x": values}), {"x": [width]}, k=1)
+    made = replace(found, steps={"x": width})
+    assert made.recode(pd.DataFrame({"x": values}))["x"].tolist() == bands
+
+
 def test_the_release_carries_nothing_else():
     table = people(200, 1).set_index("customer_id", drop=False).assign(name="Nobody", amount=1.0)
     found = generalise(
@@ -163,13 +178,17 @@ def test_repr_names_every_kind_of_step():
         ({"age": [10, 5]}, {}, "not nested"),
         ({"age": [4, 6]}, {}, "not nested"),
         ({"age": [5], "infinite": [5]}, {}, "infinite in 1 rows"),
+        ({"age": [5], "huge": [5]}, {}, r"beyond 2\*\*53"),
+        ({"age": 5}, {}, "a list of steps"),
+        (["age"], {}, "a list of steps"),
+        ({"age": [5]}, {"suppress": "few"}, "suppress must be a share"),
         ({name: [2, 4, 8] * 2 for name in ("age", *"abcdef")}, {}, "fewer columns"),
         ({}, {}, "at least one column"),
         ({"nowhere": []}, {}, "'nowhere'"),
     ],
 )
 def test_generalise_refuses(ladders, how, words):
-    table = people(60, 1).assign(infinite=[np.inf] + [1.0] * 59, **{name: range(60) for name in "abcdef"})
+    table = people(60, 1).assign(infinite=[np.inf] + [1.0] * 59, huge=2**60, **{name: range(60) for name in "abcdef"})
     with pytest.raises(ContractError, match=words):
         generalise(table, ladders, **({"k": 2} | how))
 
