@@ -320,6 +320,7 @@ def contact_plan(
     solution, bound, price = _linear(possible, budget)
     whole = solution if method == "optimal" else np.zeros(len(possible))
     chosen = _fill(possible, whole, budget)
+    bound = max(bound, float(possible["net"][chosen].sum()))  # but for the solver's rounding it is never less
     return ContactPlan(possible[chosen], left_out, bound, price, float(budget), day, method, purpose)
 
 
